@@ -1,0 +1,49 @@
+"""What is remembered: every model, and `db`."""
+
+from models.base import db
+from models.checkins import CheckIn
+from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
+from models.members import Member
+from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, PointsAdjustment
+from models.purchases import Purchase
+from models.redemptions import Redemption
+from models.referrals import CodeImage, Referral
+from models.rewards import LimitCounter, Reward, StockMove
+from models.shop import CheckInRule, EarningRule, ShopSetting, Store
+from models.staff import Failure, Staff, StaffSession
+from models.tiers import GrowthEntry, Tier, TierChange
+from models.vouchers import Voucher
+
+__all__ = [
+    "Account",
+    "CheckIn",
+    "CheckInRule",
+    "CodeImage",
+    "EarningRule",
+    "Event",
+    "EventReaction",
+    "Failure",
+    "GrowthEntry",
+    "IdempotencyKey",
+    "LedgerEntry",
+    "LimitCounter",
+    "Lot",
+    "LotUse",
+    "Member",
+    "MemberCodeUse",
+    "PendingGrant",
+    "PointsAdjustment",
+    "Purchase",
+    "Redemption",
+    "Referral",
+    "Reward",
+    "ShopSetting",
+    "Staff",
+    "StaffSession",
+    "StockMove",
+    "Store",
+    "Tier",
+    "TierChange",
+    "Voucher",
+    "db",
+]

@@ -1,0 +1,64 @@
+"""The shop itself: its stores, and the rules a shopkeeper tunes."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Id, Json, Model
+
+
+class Store(Model):
+    """A place with a till."""
+
+    __tablename__ = "stores"
+
+    id: Mapped[Id]
+    code: Mapped[str] = mapped_column(sa.String(32), unique=True)
+    name: Mapped[str] = mapped_column(sa.String(64))
+    address: Mapped[str] = mapped_column(sa.String(120), default="")
+    created_at: Mapped[datetime]
+
+
+class ShopSetting(Model):
+    """One number or word of the shop's own; absent means its default in mall/shop.py."""
+
+    __tablename__ = "shop_settings"
+
+    name: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    value: Mapped[Any] = mapped_column(Json)
+
+
+class EarningRule(Model):
+    """How a purchase earns. Versions are added, never changed: an entry names the one that made it."""
+
+    __tablename__ = "earning_rules"
+    __table_args__ = (
+        sa.UniqueConstraint("code", "version", name="uq_earning_rules_version"),
+        sa.CheckConstraint("points_per_yuan >= 0 AND growth_per_yuan >= 0", name="rates"),
+        sa.CheckConstraint("min_amount_fen >= 0", name="min_amount"),
+    )
+
+    id: Mapped[Id]
+    code: Mapped[str] = mapped_column(sa.String(32))
+    version: Mapped[int]
+    name: Mapped[str] = mapped_column(sa.String(64))
+    points_per_yuan: Mapped[int]
+    growth_per_yuan: Mapped[int]
+    min_amount_fen: Mapped[int] = mapped_column(default=0)
+    published_at: Mapped[datetime]
+
+
+class CheckInRule(Model):
+    """What a day of the sign-in ladder pays: day 1 to the longest, then from day 1 again."""
+
+    __tablename__ = "checkin_rules"
+    __table_args__ = (
+        sa.CheckConstraint("streak_day >= 1", name="streak_day"),
+        sa.CheckConstraint("points >= 0 AND bonus_points >= 0", name="points"),
+    )
+
+    streak_day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    points: Mapped[int]
+    bonus_points: Mapped[int] = mapped_column(default=0)

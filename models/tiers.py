@@ -1,0 +1,53 @@
+"""Tiers and the growth value that leads up to them; growth is never spent."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Id, Model, Points
+
+
+class Tier(Model):
+    """A step of the membership; the one at growth 0 is where everybody starts."""
+
+    __tablename__ = "tiers"
+    __table_args__ = (sa.CheckConstraint("growth_min >= 0", name="growth_min"),)
+
+    code: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(sa.String(32))
+    growth_min: Mapped[Points] = mapped_column(unique=True)
+
+
+class GrowthEntry(Model):
+    """One change of a growth value, for ever."""
+
+    __tablename__ = "growth_entries"
+    __table_args__ = (
+        sa.UniqueConstraint("kind", "ref_kind", "ref_id", name="uq_growth_entries_cause"),
+        sa.CheckConstraint("delta_value <> 0", name="delta"),
+        sa.Index("ix_growth_entries_member", "member_id", "id"),
+    )
+
+    id: Mapped[Id]
+    member_id: Mapped[int] = mapped_column(sa.ForeignKey("accounts.member_id"))
+    kind: Mapped[str] = mapped_column(sa.String(24))
+    delta_value: Mapped[Points]
+    value_after: Mapped[Points]
+    ref_kind: Mapped[str] = mapped_column(sa.String(24))
+    ref_id: Mapped[str] = mapped_column(sa.String(64))
+    created_at: Mapped[datetime]
+
+
+class TierChange(Model):
+    """A member who moved from one tier to another, and what for."""
+
+    __tablename__ = "tier_changes"
+    __table_args__ = (sa.Index("ix_tier_changes_member", "member_id", "id"),)
+
+    id: Mapped[Id]
+    member_id: Mapped[int] = mapped_column(sa.ForeignKey("accounts.member_id"))
+    tier_before: Mapped[str] = mapped_column(sa.ForeignKey("tiers.code"))
+    tier_after: Mapped[str] = mapped_column(sa.ForeignKey("tiers.code"))
+    reason: Mapped[str] = mapped_column(sa.String(40))
+    changed_at: Mapped[datetime]
