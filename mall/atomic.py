@@ -1,0 +1,103 @@
+"""The transaction. Every verb that changes a row opens it; only the outermost commits.
+
+Guards act through its callbacks: `after_commit` once the change is known to stand,
+`after_refusal` once it is known not to. Where COMMIT's own answer is lost nobody knows, so neither
+is called: whoever asked repeats with the same key, and the reaper settles the rest.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from mall.errors import OutcomeUnknown, Unavailable
+from models.base import db
+
+# lock not available, deadlock, serialization, query cancelled, shutting down, cannot connect now
+PASSING_SQLSTATES = {"55P03", "40P01", "40001", "57014", "57P01", "57P03"}
+
+
+class Transaction:
+    """What runs inside one transaction, and what runs when its end is known."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self.connection = connection
+        self._after_commit: list[Callable[[], None]] = []
+        self._after_refusal: list[Callable[[], None]] = []
+
+    def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        """Run a Core statement; a list of parameters runs it for each."""
+        return self.connection.execute(statement, parameters)
+
+    def after_commit(self, act: Callable[[], None]) -> "Transaction":
+        self._after_commit.append(act)
+        return self
+
+    def after_refusal(self, act: Callable[[], None]) -> "Transaction":
+        self._after_refusal.append(act)
+        return self
+
+    def stands(self) -> None:
+        for act in self._after_commit:
+            act()
+
+    def refused(self) -> None:
+        for act in self._after_refusal:
+            act()
+
+
+_current: ContextVar[Transaction | None] = ContextVar("transaction", default=None)
+
+
+@contextmanager
+def atomic() -> Iterator[Transaction]:
+    """All or nothing. Inside another atomic() it joins that one."""
+    outer = _current.get()
+    if outer is not None:
+        yield outer
+        return
+    transaction = _begin()
+    token = _current.set(transaction)
+    try:
+        yield transaction
+        db.session.flush()
+    except BaseException as error:
+        db.session.rollback()
+        transaction.refused()
+        raise _in_our_words(error) from error
+    else:
+        _commit(transaction)
+    finally:
+        _current.reset(token)
+    transaction.stands()
+
+
+def _begin() -> Transaction:
+    assert not db.session.new and not db.session.dirty, "a change made outside atomic()"
+    db.session.rollback()  # ends what a view has read; those rows are read again under the lock
+    return Transaction(db.session.connection(execution_options={"writes": True}))
+
+
+def _commit(transaction: Transaction) -> None:
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        transaction.refused()
+        raise
+    except DBAPIError as error:
+        db.session.rollback()
+        raise OutcomeUnknown() from error
+
+
+def _in_our_words(error: BaseException) -> BaseException:
+    """A lock that took too long or a database that went away is `Unavailable`, not a bug."""
+    if not isinstance(error, DBAPIError) or isinstance(error, IntegrityError):
+        return error
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    passing = sqlstate in PASSING_SQLSTATES or error.connection_invalidated
+    locked = "database is locked" in str(error.orig)
+    return Unavailable() if passing or locked else error

@@ -1,0 +1,95 @@
+"""The one place that reads the time.
+
+`now()` follows the database's clock: monotonic time plus the offset to it, measured anew every
+ten seconds, so that a wrong clock on one machine changes no day, expiry or streak. SQLite has no
+clock of its own; there it is the machine's.
+"""
+
+import threading
+import time
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from flask import current_app
+
+from models.base import db
+
+RESYNC_S = 10.0
+
+
+class _Offset:
+    """Seconds between time.monotonic() and the database's clock; shared by a process's threads."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.seconds = 0.0
+        self.measured_at = -RESYNC_S * 2
+
+    def current(self) -> float:
+        stale = time.monotonic() - self.measured_at > RESYNC_S
+        if stale and self.lock.acquire(blocking=False):
+            try:
+                self._measure()
+            finally:
+                self.lock.release()
+        return self.seconds
+
+    def _measure(self) -> None:
+        started = time.monotonic()
+        database_s = _database_time_s()
+        ended = time.monotonic()
+        self.seconds = database_s - (started + ended) / 2
+        self.measured_at = ended
+
+
+_offsets: dict[str, _Offset] = {}
+
+
+def _database_time_s() -> float:
+    """Seconds since 1970 by the database's clock."""
+    if db.engine.dialect.name != "postgresql":
+        return time.time()
+    with db.engine.connect() as connection:
+        autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+        return float(autocommit.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
+
+
+def now() -> datetime:
+    """The moment it is, in UTC; moved by CLOCK_OFFSET_S where the sandbox allows it."""
+    address = str(db.engine.url)
+    offset = _offsets.setdefault(address, _Offset())
+    shifted_s: int = current_app.config["CLOCK_OFFSET_S"]
+    return datetime.fromtimestamp(time.monotonic() + offset.current() + shifted_s, UTC)
+
+
+def zone() -> ZoneInfo:
+    """The shop's time zone."""
+    return ZoneInfo(current_app.config["SHOP_TIMEZONE"])
+
+
+def business_day(moment: datetime) -> date:
+    """The shop's day that a moment falls on."""
+    return moment.astimezone(zone()).date()
+
+
+def end_of_day(day: date) -> datetime:
+    """The first moment that is no longer `day` in the shop."""
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), zone())
+
+
+def end_of_month_after(moment: datetime, months: int) -> datetime:
+    """The end of the shop's month that lies `months` months after a moment's own."""
+    day = business_day(moment)
+    ends = day.year * 12 + (day.month - 1) + months + 1
+    return datetime(ends // 12, ends % 12 + 1, 1, tzinfo=zone())
+
+
+def rfc3339(moment: datetime) -> str:
+    """A moment as the contract writes it: in the shop's zone, with its offset, to the second."""
+    return moment.astimezone(zone()).isoformat(timespec="seconds")
+
+
+def last_day_before(end: datetime) -> date:
+    """The last shop's day that lies wholly before an end, for "valid to"."""
+    return business_day(end - timedelta(microseconds=1))

@@ -1,0 +1,77 @@
+"""Commands for those who keep the machine: open the shop, import files, hire, prove the ledger."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from mall import clock, demo, imports, ledger, shop, staff, stores
+from mall.imports import Report
+
+shop_group = AppGroup("shop", help="The shop as a whole.")
+imports_group = AppGroup("imports", help="CSV files of any size.")
+staff_group = AppGroup("staff", help="Those who work here.")
+ledger_group = AppGroup("ledger", help="The points ledger.")
+GROUPS = (shop_group, imports_group, staff_group, ledger_group)
+
+
+@shop_group.command("open")
+def open_shop() -> None:
+    """Give a new shop what it can't be without; with the sandbox, the demonstration too."""
+    shop.open_shop(now=clock.now())
+    if current_app.config["SANDBOX"] and demo.fill(now=clock.now()):
+        click.echo("演示店铺已就绪 The demo shop is filled.")
+
+
+def _import(take: Callable[..., Report], path: str, dry_run: bool) -> None:
+    """Run an import with a bar that follows the bytes read."""
+    with (
+        Path(path).open(encoding="utf-8-sig", newline="") as file,
+        click.progressbar(length=_rows_in(path), label=Path(path).name) as bar,
+    ):
+        report = take(file, dry_run=dry_run, progress=bar.update)
+    click.echo(json.dumps(report.view(dry_run=dry_run), ensure_ascii=False))
+
+
+def _rows_in(path: str) -> int:
+    with Path(path).open("rb") as file:
+        return max(sum(1 for _ in file) - 1, 0)
+
+
+def _file_command(name: str, take: Callable[..., Report], text: str) -> None:
+    @imports_group.command(name, help=text)
+    @click.argument("path", type=click.Path(exists=True, dir_okay=False))
+    @click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
+    def run(path: str, dry_run: bool) -> None:
+        _import(take, path, dry_run)
+
+
+_file_command("members", imports.import_members, "Import members from a CSV file.")
+_file_command("purchases", imports.import_purchases, "Import receipts from a CSV file.")
+
+
+@staff_group.command("hire")
+@click.argument("username")
+@click.option("--name", required=True)
+@click.option("--role", type=click.Choice(["clerk", "manager", "admin", "analyst", "owner"]))
+@click.option("--store", "store_code", help="The store's code, for a clerk or manager.")
+@click.password_option()
+def hire(username: str, name: str, role: str, store_code: str | None, password: str) -> None:
+    """Add somebody to the staff."""
+    now = clock.now()
+    at = stores.ids_by_code([store_code], now=now).get(store_code) if store_code else None
+    if role in staff.TILL_ROLES and at is None:
+        raise click.UsageError("A clerk or manager needs --store with the code of a store.")
+    staff.hire(username=username, name=name, password=password, role=role, store_id=at, now=now)
+
+
+@ledger_group.command("verify")
+def verify() -> None:
+    """Prove the ledger; exits with 1 where something does not add up."""
+    proof: dict[str, Any] = ledger.verify()
+    click.echo(json.dumps(proof, ensure_ascii=False, indent=2))
+    raise SystemExit(1 if proof["mismatches"] else 0)

@@ -1,0 +1,92 @@
+"""Facts. A verb records what it made true, in its own transaction; mall/reactions.py answers."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from mall.atomic import atomic
+from models import Event
+from models.base import insert
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that became true for a member."""
+
+    kind: ClassVar[str]
+    member_id: int
+
+
+@dataclass(frozen=True)
+class Joined(Fact):
+    kind = "joined"
+
+
+@dataclass(frozen=True)
+class CheckedIn(Fact):
+    kind = "checked_in"
+    day: str
+    streak_days: int
+
+
+@dataclass(frozen=True)
+class Purchased(Fact):
+    kind = "purchased"
+    purchase_id: int
+    amount_fen: int
+
+
+@dataclass(frozen=True)
+class Redeemed(Fact):
+    kind = "redeemed"
+    redemption_id: int
+    reward_id: int
+    quantity: int
+
+
+@dataclass(frozen=True)
+class RedemptionCancelled(Fact):
+    kind = "redemption_cancelled"
+    redemption_id: int
+    reward_id: int
+    quantity: int
+
+
+@dataclass(frozen=True)
+class VoucherUsed(Fact):
+    kind = "voucher_used"
+    voucher_id: int
+    store_id: int
+
+
+KINDS = {fact.kind: fact for fact in Fact.__subclasses__()}
+
+
+def record(*facts: Fact, now: datetime) -> None:
+    """Write down facts, in the transaction that makes them true."""
+    record_many(facts, now=now)
+
+
+def record_many(facts: Sequence[Fact], *, now: datetime) -> None:
+    if not facts:
+        return
+    with atomic() as transaction:
+        transaction.execute(insert(Event), [_row(fact, now) for fact in facts])
+
+
+def _row(fact: Fact, now: datetime) -> dict[str, object]:
+    payload = asdict(fact)
+    return {
+        "kind": fact.kind,
+        "member_id": payload.pop("member_id"),
+        "payload": payload,
+        "created_at": now,
+        "attempts": 0,
+    }
+
+
+def read(event: Event) -> Fact:
+    """The fact a row holds."""
+    fields: dict[str, Any] = {"member_id": event.member_id, **event.payload}
+    return KINDS[event.kind](**fields)

@@ -1,0 +1,209 @@
+"""Asking twice is asking once: the answer is stored beside its effect, and given again.
+
+A key belongs to its caller and route. It is claimed first in the transaction, which makes a twin
+wait, and its answer is stored last, so that effect and answer stand or fall together. Only a 2xx
+is stored; a refusal changed nothing and is judged anew.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from mall import keys
+from mall.atomic import atomic
+from mall.errors import KeyExpired, KeyInProgress, KeyReused
+from models import IdempotencyKey, db
+from models.base import insert, table_of
+
+KEPT = timedelta(days=7)
+PRUNED_AT_ONCE = 1000
+PURPOSE = "stored answer"
+DONE, ABORTED = "done", "aborted"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a verb answers: an HTTP status and the very bytes of its body."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+
+
+class Replayed(Exception):
+    """The twin of this request has finished: here is its answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+
+@dataclass(frozen=True)
+class Key:
+    """A request's key. `text` is None where a client sent none and none is needed."""
+
+    caller: str
+    route: str
+    text: str | None
+    fingerprint: str = field(default="", repr=False)
+    lease: str | None = None  # the gate's lease of this attempt; a tombstone names one it forbids
+    sealed: bool = False  # the answer holds a secret, and is kept encrypted
+
+    def claim(self, *, now: datetime) -> None:
+        """Take the key, first thing in the transaction; raises Replayed where a twin was first."""
+        outcome = claim_many([self], now=now)[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    def store(self, status: int, payload: dict[str, Any]) -> Answer:
+        """Keep the answer, last thing in the transaction."""
+        return self.keep(Answer(status, to_bytes(payload)))
+
+    def keep(self, answer: Answer) -> Answer:
+        store_many([(self, answer)])
+        return answer
+
+
+def to_bytes(payload: dict[str, Any]) -> bytes:
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def claim_many(wanted: Sequence[Key], *, now: datetime) -> list[Exception | None]:
+    """Take keys in sorted order, so that two batches never wait for each other in a ring.
+
+    A key whose attempt the reaper gave up may be taken by a later attempt, which has another lease.
+    Answers, in the order given: None where the key is ours, else Replayed or a refusal.
+    """
+    named = sorted({_id(key): key for key in wanted if key.text is not None}.items())
+    if not named:
+        return [None] * len(wanted)
+    rows = [
+        {
+            "caller": key.caller,
+            "route": key.route,
+            "key": key.text,
+            "fingerprint": key.fingerprint,
+            "state": "running",
+            "body": key.lease.encode() if key.lease else None,
+            "created_at": now,
+        }
+        for _, key in named
+    ]
+    columns = (IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key)
+    statement = insert(IdempotencyKey).values(rows)
+    new, old = statement.excluded, IdempotencyKey
+    statement = statement.on_conflict_do_update(
+        index_elements=["caller", "route", "key"],
+        set_={"state": "running", "fingerprint": new.fingerprint, "body": new.body},
+        where=(old.state == ABORTED) & (new.body.is_(None) | (old.body != new.body)),
+    )
+    with atomic() as transaction:
+        ours = {tuple(row) for row in transaction.execute(statement.returning(*columns))}
+    return [None if key.text is None or _id(key) in ours else _twin_of(key) for key in wanted]
+
+
+def _id(key: Key) -> tuple[str, str, str]:
+    return key.caller, key.route, str(key.text)
+
+
+def find(key: Key) -> Answer | None:
+    """The stored answer of an earlier request with this key; raises where the key can't be used."""
+    if key.text is None:
+        return None
+    row = db.session.execute(_row_of(key)).one_or_none()
+    return None if row is None or row.state == ABORTED else _answer(row, key)
+
+
+def _row_of(key: Key) -> sa.Select[str, str, int | None, bytes | None]:
+    table = IdempotencyKey
+    row = sa.select(table.fingerprint, table.state, table.status, table.body)
+    return row.where(table.caller == key.caller, table.route == key.route, table.key == key.text)
+
+
+def _twin_of(key: Key) -> Exception:
+    with atomic() as transaction:
+        row = transaction.execute(_row_of(key)).one_or_none()
+    if row is None:
+        return KeyInProgress()
+    try:
+        return Replayed(_answer(row, key))
+    except Exception as refusal:
+        return refusal
+
+
+def _answer(row: Any, key: Key) -> Answer:
+    if row.fingerprint != key.fingerprint:
+        raise KeyReused()
+    if row.state != DONE:
+        raise KeyInProgress()
+    if row.body is None:
+        raise KeyExpired()
+    body = keys.unseal(PURPOSE, bytes(row.body)) if key.sealed else bytes(row.body)
+    if body is None:
+        raise KeyExpired()
+    return Answer(row.status, body, replayed=True)
+
+
+def store_many(answers: Sequence[tuple[Key, Answer]]) -> None:
+    """Keep the answers of claimed keys."""
+    rows = [
+        {
+            "of_caller": key.caller,
+            "of_route": key.route,
+            "of_key": key.text,
+            "status": answer.status,
+            "body": keys.seal(PURPOSE, answer.body) if key.sealed else answer.body,
+        }
+        for key, answer in answers
+        if key.text is not None
+    ]
+    if not rows:
+        return
+    table = table_of(IdempotencyKey)
+    with atomic() as transaction:
+        transaction.execute(
+            sa.update(table)
+            .where(
+                table.c.caller == sa.bindparam("of_caller"),
+                table.c.route == sa.bindparam("of_route"),
+                table.c.key == sa.bindparam("of_key"),
+            )
+            .values(state=DONE),
+            rows,
+        )
+
+
+def give_up(caller: str, route: str, text: str, *, lease: str, now: datetime) -> bool:
+    """Forbid an attempt that never came back; False where it did, or a twin of it, and is done.
+
+    The tombstone waits for a transaction that is still running with this key, so that afterwards
+    either the effect stands or that attempt can never have one.
+    """
+    row = {"caller": caller, "route": route, "key": text, "fingerprint": "", "state": ABORTED}
+    statement = insert(IdempotencyKey).values(**row, body=lease.encode(), created_at=now)
+    statement = statement.on_conflict_do_update(
+        index_elements=["caller", "route", "key"],
+        set_={"body": statement.excluded.body},
+        where=IdempotencyKey.state == ABORTED,
+    )
+    with atomic() as transaction:
+        written = transaction.execute(statement.returning(IdempotencyKey.key)).scalar()
+    return written is not None
+
+
+def prune(*, now: datetime) -> int:
+    """Empty answers older than a week; the keys stay, so that nothing ever happens twice."""
+    old = (
+        sa.select(IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key)
+        .where(IdempotencyKey.created_at < now - KEPT, IdempotencyKey.body.is_not(None))
+        .limit(PRUNED_AT_ONCE)
+    )
+    columns = sa.tuple_(IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key)
+    with atomic() as transaction:
+        pruned = transaction.execute(
+            sa.update(IdempotencyKey).where(columns.in_(old)).values(body=None)
+        )
+    return pruned.rowcount

@@ -1,0 +1,307 @@
+"""Imports: members and purchases from CSV, in chunks, repeatable without doubles.
+
+A row that can't be taken is refused with its line and the reason, and the others go on. A dry run
+does all of it and then rolls each chunk back, so it says exactly what the real run would.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from itertools import islice
+from typing import Any, TextIO
+
+import sqlalchemy as sa
+
+from mall import clock, members, purchases, stores, tiers
+from mall.atomic import atomic
+from mall.errors import Malformed
+from mall.purchases import Receipt
+from models import Member
+from models.base import table_of
+
+CHUNK_ROWS = 500
+REFUSED_SHOWN = 1000
+MAX_AMOUNT_FEN = 10**9
+MEMBER_COLUMNS = ("external_id", "nickname", "phone", "gender", "birthday", "city", "joined_at")
+PURCHASE_COLUMNS = ("external_id", "card_no", "store_code", "receipt_no", "amount_fen", "paid_at")
+
+
+@dataclass
+class Report:
+    """What became of a file's rows."""
+
+    created: int = 0
+    updated: int = 0
+    known: int = 0
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    refused_count: int = 0
+    seen: set[tuple[str, str]] = field(default_factory=set)  # receipts met in this file
+
+    def refuse(self, line: int, reason: str) -> None:
+        self.refused_count += 1
+        if len(self.refused) < REFUSED_SHOWN:
+            self.refused.append({"line": line, "reason": reason})
+
+    def view(self, *, dry_run: bool) -> dict[str, Any]:
+        return {
+            "dry_run": dry_run,
+            "created": self.created,
+            "updated": self.updated,
+            "known": self.known,
+            "refused_count": self.refused_count,
+            "refused": self.refused,
+        }
+
+
+class _Wrong(Exception):
+    """Why a row can't be taken."""
+
+
+class _DryRun(Exception):
+    """Rolls a chunk back after it has been tried."""
+
+
+Row = tuple[int, dict[str, str]]
+Load = Callable[[list[Row], Report, datetime], None]
+
+
+def import_members(
+    file: TextIO, *, dry_run: bool, progress: Callable[[int], None] = lambda rows: None
+) -> Report:
+    """Take members from CSV: `external_id` names them; known ones get the file's profile."""
+    return _import(file, {"external_id"}, MEMBER_COLUMNS, _load_members, dry_run, progress)
+
+
+def import_purchases(
+    file: TextIO, *, dry_run: bool, progress: Callable[[int], None] = lambda rows: None
+) -> Report:
+    """Take receipts from CSV: a store's receipt number counts once; points follow from the rules."""
+    needed = {"store_code", "receipt_no", "amount_fen", "paid_at"}
+    return _import(file, needed, PURCHASE_COLUMNS, _load_purchases, dry_run, progress)
+
+
+def _import(
+    file: TextIO,
+    needed: set[str],
+    known: Iterable[str],
+    load: Load,
+    dry_run: bool,
+    progress: Callable[[int], None],
+) -> Report:
+    report = Report()
+    for chunk in _chunks(_rows(file, needed, set(known), report)):
+        _try(chunk, load, report, dry_run)
+        progress(len(chunk))
+    return report
+
+
+def _try(chunk: list[Row], load: Load, report: Report, dry_run: bool) -> None:
+    try:
+        with atomic():
+            load(chunk, report, clock.now())
+            if dry_run:
+                raise _DryRun()
+    except _DryRun:
+        return
+
+
+def _rows(file: TextIO, needed: set[str], known: set[str], report: Report) -> Iterator[Row]:
+    """Numbered rows of a CSV file with a header; raises Malformed for one that can't be read."""
+    reader = csv.DictReader(file, strict=True)
+    try:
+        header = {name.strip() for name in reader.fieldnames or ()}
+        if missing := needed - header:
+            raise Malformed(missing_columns=sorted(missing))
+        if strange := header - known:
+            raise Malformed(unknown_columns=sorted(strange))
+        for row in reader:
+            if None in row or None in row.values():
+                report.refuse(reader.line_num, "列数与表头不符")
+                continue
+            yield reader.line_num, {name.strip(): value.strip() for name, value in row.items()}
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise Malformed(line=reader.line_num) from error
+
+
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while chunk := list(islice(rows, CHUNK_ROWS)):
+        yield chunk
+
+
+def _read_rows(
+    chunk: list[Row], read: Callable[[dict[str, str]], Any], report: Report
+) -> Iterator[tuple[int, Any]]:
+    for line, row in chunk:
+        try:
+            yield line, read(row)
+        except _Wrong as wrong:
+            report.refuse(line, str(wrong))
+
+
+def _load_members(chunk: list[Row], report: Report, now: datetime) -> None:
+    people: dict[str, dict[str, Any]] = {}
+    for _, person in _read_rows(chunk, lambda row: _person(row, now), report):
+        people[person["external_id"]] = person
+    taken = _phones_taken(people.values())
+    for line, row in chunk:
+        person = people.get(row["external_id"])
+        if person and taken.get(person["phone"], person["external_id"]) != person["external_id"]:
+            report.refuse(line, "手机号已属于其他会员")
+            del people[row["external_id"]]
+    if not people:
+        return
+    joined = members.join_many(list(people.values()), tier_code=tiers.BASE, now=now)
+    report.created += len(joined)
+    _update_members([person for id_, person in people.items() if id_ not in joined], report)
+
+
+def _phones_taken(people: Iterable[dict[str, Any]]) -> dict[str, str | None]:
+    """Phones of members there are to their external ids, and of the file's own first holders."""
+    rows = [(person["phone"], person["external_id"]) for person in people if person["phone"]]
+    query = sa.select(Member.phone, Member.external_id).where(
+        Member.phone.in_([phone for phone, _ in rows])
+    )
+    with atomic() as transaction:
+        taken = {row.phone: row.external_id for row in transaction.execute(query)}
+    for phone, external_id in rows:
+        taken.setdefault(phone, external_id)
+    return taken
+
+
+def _update_members(people: list[dict[str, Any]], report: Report) -> None:
+    columns = ("nickname", "phone", "phone_tail", "gender", "city")
+    table = table_of(Member)
+    with atomic() as transaction:
+        for person in people:
+            filled = {name: person[name] for name in columns if person[name] not in (None, "")}
+            changed = (
+                transaction.execute(
+                    sa.update(table)
+                    .where(
+                        table.c.external_id == person["external_id"],
+                        sa.or_(*[table.c[n].is_distinct_from(v) for n, v in filled.items()]),
+                    )
+                    .values(**filled)
+                ).rowcount
+                if filled
+                else 0
+            )
+            report.updated += changed
+            report.known += 1 - changed
+
+
+def _person(row: dict[str, str], now: datetime) -> dict[str, Any]:
+    phone = row.get("phone") or None
+    if phone and not (phone.isascii() and phone.isdecimal() and 5 <= len(phone) <= 15):
+        raise _Wrong("手机号应为 5 至 15 位数字")
+    gender = row.get("gender") or "unknown"
+    if gender not in ("unknown", "male", "female"):
+        raise _Wrong("gender 应为 male、female 或 unknown")
+    return {
+        "external_id": _text(row, "external_id", 64),
+        "nickname": _text(row, "nickname", 64, needed=False),
+        "phone": phone,
+        "phone_tail": phone[-4:] if phone else None,
+        "gender": gender,
+        "birthday": _day(row["birthday"]) if row.get("birthday") else None,
+        "city": _text(row, "city", 64, needed=False),
+        "channel_code": "import",
+        "joined_at": _moment(row, "joined_at") if row.get("joined_at") else now,
+    }
+
+
+def _load_purchases(chunk: list[Row], report: Report, now: datetime) -> None:
+    read = list(_read_rows(chunk, lambda row: _receipt_fields(row, now), report))
+    by_external, by_card = _members_named(values for _, values in read)
+    shops = stores.ids_by_code([v["store_code"] for _, v in read], now=now, add=True)
+    receipts = []
+    for line, values in read:
+        member_id = by_external.get(values["external_id"]) or by_card.get(values["card_no"])
+        shown = (values["store_code"], values["receipt_no"])
+        if member_id is None:
+            report.refuse(line, "没有这个会员")
+        elif shown in report.seen:
+            report.known += 1
+        else:
+            report.seen.add(shown)
+            receipts.append(_receipt(values, shops[values["store_code"]], member_id))
+    recorded = purchases.record_receipts(receipts, now=now)
+    report.created += len(recorded)
+    report.known += len(receipts) - len(recorded)
+
+
+def _receipt(values: dict[str, Any], store_id: int, member_id: int) -> Receipt:
+    return Receipt(
+        store_id=store_id,
+        receipt_no=values["receipt_no"],
+        member_id=member_id,
+        amount_fen=values["amount_fen"],
+        paid_at=values["paid_at"],
+        channel="import",
+    )
+
+
+def _members_named(rows: Iterable[dict[str, Any]]) -> tuple[dict[str, int], dict[str, int]]:
+    """Members of a chunk by external id and by card number."""
+    rows = list(rows)
+    external = {row["external_id"] for row in rows} - {""}
+    cards = {row["card_no"] for row in rows} - {""}
+    query = sa.select(Member.id, Member.external_id, Member.card_no).where(
+        sa.or_(Member.external_id.in_(external), Member.card_no.in_(cards))
+    )
+    with atomic() as transaction:
+        found = transaction.execute(query).all()
+    return {r.external_id: r.id for r in found if r.external_id}, {r.card_no: r.id for r in found}
+
+
+def _receipt_fields(row: dict[str, str], now: datetime) -> dict[str, Any]:
+    if not row.get("external_id") and not row.get("card_no"):
+        raise _Wrong("external_id 与 card_no 至少填一项")
+    paid_at = _moment(row, "paid_at")
+    if paid_at > now:
+        raise _Wrong("paid_at 在将来")
+    return {
+        "external_id": row.get("external_id", ""),
+        "card_no": row.get("card_no", ""),
+        "store_code": _text(row, "store_code", 32),
+        "receipt_no": _text(row, "receipt_no", 64),
+        "amount_fen": _amount(row["amount_fen"]),
+        "paid_at": paid_at,
+    }
+
+
+def _text(row: dict[str, str], name: str, longest: int, *, needed: bool = True) -> str:
+    text = row.get(name, "")
+    if needed and not text:
+        raise _Wrong(f"{name} 不能为空")
+    if len(text) > longest or "\0" in text:
+        raise _Wrong(f"{name} 最多 {longest} 个字符")
+    return text
+
+
+def _amount(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:11]) <= MAX_AMOUNT_FEN):
+        raise _Wrong("amount_fen 应为 1 至 1000000000 的整数（分）")
+    return int(text)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise _Wrong("日期应为 YYYY-MM-DD") from None
+
+
+def _moment(row: dict[str, str], name: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(row[name])
+    except ValueError:
+        raise _Wrong(f"{name} 应为 RFC 3339 时间") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=clock.zone())
+
+
+def opened(raw: bytes) -> TextIO:
+    """A file's bytes as text: UTF-8, with or without a byte order mark."""
+    return io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8-sig", newline="")

@@ -1,0 +1,127 @@
+"""What is done without being asked: Celery runs these, and `flask jobs NAME` runs one by hand.
+
+Each is done in bounded batches, may be run twice or late, and finds in the database what is left.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import click
+from celery import Celery
+from celery.schedules import crontab
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from mall import clock, codes, gates, idempotency, points, reactions, redemptions, referrals
+
+EVERY_S = 1.0
+GATES_EVERY_S = 5.0
+MAX_BATCHES = 1000
+
+
+def _until_done(batch: Callable[[], int]) -> int:
+    """Run batches until one finds nothing, within a bound; answers how much was done."""
+    total = 0
+    for _ in range(MAX_BATCHES):
+        done = batch()
+        total += done
+        if not done:
+            break
+    return total
+
+
+def drain_events() -> int:
+    """Tell facts to those who react, then grant promised points that have come due."""
+    told = _until_done(lambda: reactions.drain(now=clock.now()))
+    return told + _until_done(lambda: referrals.reward_due(now=clock.now()))
+
+
+def keep_gates() -> int:
+    """Sweep leases nobody ended, rebuild gates that are absent or wrong."""
+    gates.keep(route=redemptions.ROUTE)
+    return 0
+
+
+def expire_points() -> int:
+    """Write off points whose time has come."""
+    return _until_done(lambda: points.expire_due(now=clock.now()))
+
+
+def prune() -> int:
+    """Empty old answers, forget old codes."""
+    now: datetime = clock.now()
+    codes.forget_uses(now=now)
+    return _until_done(lambda: idempotency.prune(now=now))
+
+
+JOBS: dict[str, tuple[Callable[[], int], object]] = {
+    "drain-events": (drain_events, timedelta(seconds=EVERY_S)),
+    "keep-gates": (keep_gates, timedelta(seconds=GATES_EVERY_S)),
+    "expire-points": (expire_points, crontab(minute="5")),
+    "prune": (prune, crontab(minute="35")),
+}
+
+
+def make_celery(app: Flask) -> Celery:
+    """The worker's Celery: the schedule above, each job inside the application."""
+    celery = Celery("mall", broker=_broker(app.config["REDIS_URL"]))
+    celery.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        timezone=app.config["SHOP_TIMEZONE"],
+        beat_schedule={
+            name: {"task": name, "schedule": when, "options": {"expires": 60}}
+            for name, (_, when) in JOBS.items()
+        },
+    )
+    for name, (work, _) in JOBS.items():
+        celery.task(name=name)(_inside(app, work))
+    return celery
+
+
+def _broker(redis_url: str) -> str:
+    return redis_url.replace("unix://", "redis+socket://", 1)
+
+
+def _inside(app: Flask, work: Callable[[], int]) -> Callable[[], int]:
+    def run() -> int:
+        with app.app_context():
+            return work()
+
+    return run
+
+
+commands = AppGroup("jobs", help="What is done without being asked.")
+
+
+@commands.command("run")
+@click.argument("name", type=click.Choice(list(JOBS)))
+def run_job(name: str) -> None:
+    """Run one job and print how much it did."""
+    click.echo(JOBS[name][0]())
+
+
+@commands.command("work")
+@click.option(
+    "--schedule", type=click.Path(), required=True, help="Where the beat keeps its notes."
+)
+@click.option("--threads", default=2, show_default=True)
+def work(schedule: str, threads: int) -> None:
+    """Run the worker and its beat in the foreground."""
+    celery: Celery = current_app.extensions["celery"]
+    celery.worker_main(
+        [
+            "worker",
+            "--beat",
+            f"--schedule={schedule}",
+            "--pool=threads",
+            f"--concurrency={threads}",
+            "--loglevel=WARNING",
+            "--without-gossip",
+            "--without-mingle",
+            "--quiet",
+        ]
+    )

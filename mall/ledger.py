@@ -1,0 +1,215 @@
+"""The ledger's own proof: entries = balances = lots, and stock and vouchers add up.
+
+Every check is one query over the whole shop that names each row that is wrong. Nothing is mended:
+a mismatch is for people to see.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from models import (
+    Account,
+    GrowthEntry,
+    LedgerEntry,
+    LimitCounter,
+    Lot,
+    LotUse,
+    PendingGrant,
+    Redemption,
+    Reward,
+    StockMove,
+    Voucher,
+    db,
+)
+
+SHOWN_AT_MOST = 100
+LIVE = ("issued", "shipped", "used", "expired")  # redemptions whose units are not on the shelf
+
+
+def _sum(column: Any) -> Any:
+    return sa.func.coalesce(sa.func.sum(column), 0)
+
+
+def _per_member(column: Any, of: Any) -> Any:
+    return sa.select(_sum(column)).where(of.member_id == Account.member_id).scalar_subquery()
+
+
+def _balances(expected: Any, actual: Any) -> sa.Select[Any]:
+    """Accounts where two figures of the same thing differ."""
+    return sa.select(
+        Account.member_id.label("id"), expected.label("expected"), actual.label("actual")
+    ).where(expected != actual)
+
+
+def balance_is_sum_of_entries() -> sa.Select[Any]:
+    return _balances(_per_member(LedgerEntry.delta_points, LedgerEntry), Account.balance_points)
+
+
+def balance_is_sum_of_lots() -> sa.Select[Any]:
+    return _balances(_per_member(Lot.points_left, Lot), Account.balance_points)
+
+
+def entries_are_counted_without_a_gap() -> sa.Select[Any]:
+    count = sa.select(sa.func.count()).where(LedgerEntry.member_id == Account.member_id)
+    last = sa.select(sa.func.coalesce(sa.func.max(LedgerEntry.seq), 0)).where(
+        LedgerEntry.member_id == Account.member_id
+    )
+    counted, highest = count.scalar_subquery(), last.scalar_subquery()
+    return sa.select(
+        Account.member_id.label("id"), counted.label("expected"), Account.entries.label("actual")
+    ).where((counted != Account.entries) | (highest != Account.entries))
+
+
+def each_entry_follows_from_the_one_before() -> sa.Select[Any]:
+    before = sa.func.lag(LedgerEntry.balance_after_points, 1, 0).over(
+        partition_by=LedgerEntry.member_id, order_by=LedgerEntry.seq
+    )
+    steps = sa.select(
+        LedgerEntry.id.label("id"),
+        (before + LedgerEntry.delta_points).label("expected"),
+        LedgerEntry.balance_after_points.label("actual"),
+    ).subquery()
+    return sa.select(steps).where(steps.c.expected != steps.c.actual)
+
+
+def pending_is_sum_of_promises() -> sa.Select[Any]:
+    promised = (
+        sa.select(_sum(PendingGrant.points))
+        .where(PendingGrant.member_id == Account.member_id, PendingGrant.state == "pending")
+        .scalar_subquery()
+    )
+    return _balances(promised, Account.pending_points)
+
+
+def growth_is_sum_of_growth_entries() -> sa.Select[Any]:
+    return _balances(_per_member(GrowthEntry.delta_value, GrowthEntry), Account.growth_value)
+
+
+def spending_is_remembered_by_lot() -> sa.Select[Any]:
+    """What an entry took is what the lots remember of it. A cancellation takes nothing."""
+    used = sa.select(_sum(LotUse.points)).where(LotUse.entry_id == LedgerEntry.id).scalar_subquery()
+    return sa.select(
+        LedgerEntry.id.label("id"),
+        (-LedgerEntry.delta_points).label("expected"),
+        used.label("actual"),
+    ).where(LedgerEntry.delta_points < 0, used != -LedgerEntry.delta_points)
+
+
+def stock_is_moves() -> sa.Select[Any]:
+    moved = (
+        sa.select(_sum(StockMove.quantity))
+        .where(StockMove.reward_id == Reward.id)
+        .scalar_subquery()
+    )
+    return sa.select(
+        Reward.id.label("id"), moved.label("expected"), Reward.units_stocked.label("actual")
+    ).where(moved != Reward.units_stocked)
+
+
+def _live_units() -> Any:
+    return (
+        sa.select(_sum(Redemption.quantity))
+        .where(Redemption.reward_id == Reward.id, Redemption.state.in_(LIVE))
+        .scalar_subquery()
+    )
+
+
+def promised_units_are_live_redemptions() -> sa.Select[Any]:
+    live = _live_units()
+    return sa.select(
+        Reward.id.label("id"), live.label("expected"), Reward.units_promised.label("actual")
+    ).where(live != Reward.units_promised)
+
+
+def stocked_is_left_and_live() -> sa.Select[Any]:
+    total = Reward.units_left + _live_units()
+    return sa.select(
+        Reward.id.label("id"), Reward.units_stocked.label("expected"), total.label("actual")
+    ).where(total != Reward.units_stocked)
+
+
+def limits_are_live_redemptions() -> sa.Select[Any]:
+    live = (
+        sa.select(_sum(Redemption.quantity))
+        .where(
+            Redemption.member_id == LimitCounter.member_id,
+            Redemption.reward_id == LimitCounter.reward_id,
+            Redemption.period == LimitCounter.period,
+            Redemption.state.in_(LIVE),
+        )
+        .scalar_subquery()
+    )
+    return sa.select(
+        LimitCounter.member_id.label("id"),
+        live.label("expected"),
+        LimitCounter.quantity.label("actual"),
+    ).where(live != LimitCounter.quantity)
+
+
+def vouchers_agree_with_redemptions() -> sa.Select[Any]:
+    """A used voucher's redemption is used, a void one's is cancelled."""
+    agrees = sa.or_(
+        (Voucher.state == "used") & (Redemption.state == "used"),
+        (Voucher.state == "void") & (Redemption.state == "cancelled"),
+        (Voucher.state == "issued") & (Redemption.state == "issued"),
+        (Voucher.state == "expired") & Redemption.state.in_(("issued", "expired")),
+    )
+    pairs: Any = sa.select(
+        Voucher.id.label("id"),
+        Redemption.state.label("expected"),
+        Voucher.state.label("actual"),
+    )
+    found: sa.Select[Any] = pairs.join(
+        Redemption, Redemption.id == Voucher.redemption_id
+    ).where(~agrees)
+    return found
+
+
+CHECKS: tuple[tuple[str, Callable[[], sa.Select[Any]]], ...] = (
+    ("account", balance_is_sum_of_entries),
+    ("account", balance_is_sum_of_lots),
+    ("account", entries_are_counted_without_a_gap),
+    ("entry", each_entry_follows_from_the_one_before),
+    ("account", pending_is_sum_of_promises),
+    ("account", growth_is_sum_of_growth_entries),
+    ("entry", spending_is_remembered_by_lot),
+    ("reward", stock_is_moves),
+    ("reward", promised_units_are_live_redemptions),
+    ("reward", stocked_is_left_and_live),
+    ("member", limits_are_live_redemptions),
+    ("voucher", vouchers_agree_with_redemptions),
+)
+COUNTED = {
+    "accounts": Account,
+    "entries": LedgerEntry,
+    "lots": Lot,
+    "rewards": Reward,
+    "redemptions": Redemption,
+    "vouchers": Voucher,
+}
+
+
+def verify() -> dict[str, Any]:
+    """Run every check; `{checked: {rows by kind}, mismatches: [{check, subject, id, ...}]}`."""
+    mismatches = [found for kind, check in CHECKS for found in _run(kind, check)]
+    checked = {
+        name: db.session.scalar(sa.select(sa.func.count()).select_from(model))
+        for name, model in COUNTED.items()
+    }
+    return {"checked": checked, "mismatches": mismatches}
+
+
+def _run(kind: str, check: Callable[[], sa.Select[Any]]) -> list[dict[str, Any]]:
+    rows = db.session.execute(check().limit(SHOWN_AT_MOST))
+    return [
+        {
+            "check": check.__name__,
+            "subject": kind,
+            "id": row.id,
+            "expected": str(row.expected),
+            "actual": str(row.actual),
+        }
+        for row in rows
+    ]

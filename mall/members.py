@@ -1,0 +1,187 @@
+"""Members: join, profile, the numbers and codes on the card."""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mall import clock
+from mall.atomic import atomic
+from mall.errors import BirthdayFixed, NotFound, PhoneTaken
+from mall.events import Joined, record_many
+from mall.idempotency import Answer, Key
+from models import Account, Member, db
+from models.base import insert
+
+CARD_PREFIX = "88"
+CARD_DIGITS = 12
+INVITE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # no 0 O 1 I L: read aloud and typed
+INVITE_LENGTH = 8
+PROFILE_FIELDS = ("nickname", "gender", "birthday", "phone", "city")
+JOIN_TRIES = 5
+
+
+def luhn(digits: str) -> int:
+    """The check digit of a card number (ISO/IEC 7812-1, annex B)."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        number = int(digit) * (2 if place % 2 == 0 else 1)
+        total += number - 9 if number > 9 else number
+    return -total % 10
+
+
+def _new_card_no() -> str:
+    body = CARD_PREFIX + "".join(
+        secrets.choice("0123456789") for _ in range(CARD_DIGITS - len(CARD_PREFIX) - 1)
+    )
+    return body + str(luhn(body))
+
+
+def _new_invite_code() -> str:
+    return "".join(secrets.choice(INVITE_ALPHABET) for _ in range(INVITE_LENGTH))
+
+
+def looks_like_card_no(text: str) -> bool:
+    return len(text) == CARD_DIGITS and text.isdecimal() and text.isascii()
+
+
+def join_many(people: Sequence[dict[str, Any]], *, tier_code: str, now: datetime) -> dict[Any, int]:
+    """Make members, each with an account; who is a member already is left out.
+
+    `people` holds columns of Member, all with the same keys. Answers the newcomers' ids by what
+    names them: (appid, openid), or external_id where WeChat does not know them.
+    """
+    joined: dict[Any, int] = {}
+    waiting = {name_of(person): person for person in people}
+    for _ in range(JOIN_TRIES):  # a card number drawn may be taken: draw again
+        if not waiting:
+            break
+        newcomers = _add_members([{**_blank(now), **person} for person in waiting.values()])
+        joined |= newcomers
+        known = _known(waiting.values())
+        waiting = {name: each for name, each in waiting.items() if name not in known}
+    _open_accounts(list(joined.values()), tier_code, now)
+    return joined
+
+
+def name_of(person: dict[str, Any]) -> Any:
+    """What names a person once: WeChat's identity, else the shop's own."""
+    if person.get("openid"):
+        return person["appid"], person["openid"]
+    return person["external_id"]
+
+
+def _add_members(rows: list[dict[str, Any]]) -> dict[Any, int]:
+    columns = (Member.id, Member.appid, Member.openid, Member.external_id)
+    with atomic() as transaction:
+        added = transaction.execute(
+            insert(Member).on_conflict_do_nothing().returning(*columns), rows
+        )
+        return {name_of(row._asdict()): row.id for row in added}
+
+
+def _known(people: Iterable[dict[str, Any]]) -> set[Any]:
+    """Those of some people who are members."""
+    people = list(people)
+    openids = [person["openid"] for person in people if person.get("openid")]
+    external = [person["external_id"] for person in people if not person.get("openid")]
+    query = sa.select(Member.appid, Member.openid, Member.external_id).where(
+        sa.or_(Member.openid.in_(openids), Member.external_id.in_(external))
+    )
+    with atomic() as transaction:
+        found = transaction.execute(query).all()
+    return {(row.appid, row.openid) for row in found} | {row.external_id for row in found}
+
+
+def _open_accounts(member_ids: list[int], tier_code: str, now: datetime) -> None:
+    if not member_ids:
+        return
+    blank = {"balance_points": 0, "pending_points": 0, "entries": 0, "growth_value": 0}
+    rows = [
+        {"member_id": id_, **blank, "tier_code": tier_code, "state": "open"} for id_ in member_ids
+    ]
+    with atomic() as transaction:
+        transaction.execute(insert(Account), rows)
+        record_many([Joined(member_id) for member_id in member_ids], now=now)
+
+
+def _blank(now: datetime) -> dict[str, Any]:
+    return {
+        "card_no": _new_card_no(),
+        "invite_code": _new_invite_code(),
+        "nickname": "",
+        "gender": "unknown",
+        "city": "",
+        "joined_at": now,
+    }
+
+
+def id_of(*, appid: str, openid: str) -> int | None:
+    query = sa.select(Member.id).where(Member.appid == appid, Member.openid == openid)
+    return db.session.scalar(query)
+
+
+def find(member_id: int) -> Member:
+    member = db.session.get(Member, member_id)
+    if member is None:
+        raise NotFound()
+    return member
+
+
+def mask_phone(phone: str | None) -> str | None:
+    """A phone number with only its ends to be seen."""
+    return None if phone is None else f"{phone[:3]}****{phone[-4:]}"
+
+
+def mask_nickname(nickname: str) -> str:
+    """A friend's name as others may see it: its first character."""
+    return f"{nickname[0]}**" if nickname else "**"
+
+
+def profile(member: Member) -> dict[str, Any]:
+    """The profile as its owner sees it."""
+    filled = sum(getattr(member, name) not in (None, "", "unknown") for name in PROFILE_FIELDS)
+    return {
+        "id": member.id,
+        "card_no": member.card_no,
+        "nickname": member.nickname,
+        "gender": member.gender,
+        "birthday": member.birthday.isoformat() if member.birthday else None,
+        "phone_masked": mask_phone(member.phone),
+        "city": member.city,
+        "joined_at": clock.rfc3339(member.joined_at),
+        "completeness_percent": filled * 100 // len(PROFILE_FIELDS),
+    }
+
+
+def change_profile(member_id: int, changes: dict[str, Any]) -> Member:
+    """Change what a member may change of himself; a birthday is set once."""
+    with atomic():
+        member = db.session.get(Member, member_id, with_for_update=True, populate_existing=True)
+        if member is None:
+            raise NotFound()
+        birthday: date | None = changes.get("birthday", member.birthday)
+        if member.birthday is not None and birthday != member.birthday:
+            raise BirthdayFixed()
+        for name, value in changes.items():
+            setattr(member, name, value)
+    return member
+
+
+def bind_phone(member_id: int, phone: str, *, key: Key, now: datetime) -> Answer:
+    """Give a member the phone number that WeChat vouched for; nobody else may have it."""
+    with atomic() as transaction:
+        key.claim(now=now)
+        taken = transaction.execute(
+            sa.select(Member.id).where(Member.phone == phone, Member.id != member_id)
+        ).first()
+        if taken is not None:
+            raise PhoneTaken()
+        transaction.execute(
+            sa.update(Member)
+            .where(Member.id == member_id)
+            .values(phone=phone, phone_tail=phone[-4:])
+        )
+        return key.store(200, {"phone_masked": mask_phone(phone)})

@@ -1,0 +1,169 @@
+"""Rewards: put on the shelf, counted, and taken under condition."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mall import clock
+from mall.atomic import atomic
+from mall.errors import ChangedMeanwhile, Closed, NotFound, NotOpenYet, SoldOut, StockPromised
+from mall.idempotency import Answer, Key
+from models import Reward, StockMove, db
+from models.base import insert
+
+STATE_PLENTY, STATE_LOW, STATE_SOLD_OUT = "plenty", "low", "sold_out"
+
+
+def find(reward_id: int) -> Reward:
+    reward = db.session.get(Reward, reward_id)
+    if reward is None:
+        raise NotFound()
+    return reward
+
+
+def stock_state(reward: Reward) -> str:
+    if reward.units_left <= 0:
+        return STATE_SOLD_OUT
+    return STATE_LOW if reward.units_left <= reward.low_stock_units else STATE_PLENTY
+
+
+def check_open(reward: "Reward | Offer", *, now: datetime) -> None:
+    """Raise where a reward can't be had at a moment."""
+    if not reward.published:
+        raise Closed()
+    if reward.opens_at is not None and now < reward.opens_at:
+        raise NotOpenYet(opens_at=clock.rfc3339(reward.opens_at))
+    if reward.closes_at is not None and now >= reward.closes_at:
+        raise Closed()
+
+
+def admin_view(reward: Reward) -> dict[str, Any]:
+    """Every field of a reward, as the mall's admins see it."""
+    moments = ("opens_at", "closes_at", "created_at")
+    hidden = ("epoch",)
+    view: dict[str, Any] = {
+        column.name: getattr(reward, column.name)
+        for column in Reward.__table__.columns
+        if column.name not in hidden
+    }
+    for name in moments:
+        view[name] = clock.rfc3339(view[name]) if view[name] else None
+    view["stock_state"] = stock_state(reward)
+    return view
+
+
+def shelve(values: dict[str, Any], *, key: Key, now: datetime) -> Answer:
+    """Add a reward to the mall; it can be had as soon as it has stock."""
+    with atomic():
+        key.claim(now=now)
+        return key.store(201, admin_view(add(values, now=now)))
+
+
+def add(values: dict[str, Any], *, now: datetime) -> Reward:
+    with atomic():
+        reward = Reward(**values, created_at=now)
+        db.session.add(reward)
+        db.session.flush()
+    return reward
+
+
+def change(reward_id: int, values: dict[str, Any], *, version: int) -> Reward:
+    """Change a reward that is still the version the admin saw; its gate is rebuilt."""
+    with atomic() as transaction:
+        changed = transaction.execute(
+            sa.update(Reward)
+            .where(Reward.id == reward_id, Reward.version == version)
+            .values(**values, version=Reward.version + 1, epoch=Reward.epoch + 1)
+        )
+        reward = db.session.get(Reward, reward_id, populate_existing=True)
+        if reward is None:
+            raise NotFound()
+        if changed.rowcount == 0:
+            raise ChangedMeanwhile(version=reward.version)
+    return reward
+
+
+def move_stock(
+    reward_id: int, move: dict[str, Any], *, staff_id: int, key: Key, now: datetime
+) -> Answer:
+    """Add units to a reward's stock or take some out, never those promised to somebody."""
+    quantity = move["quantity"]
+    with atomic() as transaction:
+        key.claim(now=now)
+        units_left = transaction.execute(
+            sa.update(Reward)
+            .where(Reward.id == reward_id, Reward.units_left + quantity >= 0)
+            .values(
+                units_left=Reward.units_left + quantity,
+                units_stocked=Reward.units_stocked + quantity,
+                epoch=Reward.epoch + 1,
+            )
+            .returning(Reward.units_left)
+        ).scalar()
+        if units_left is None:
+            raise StockPromised(units_left=find(reward_id).units_left)
+        row = {**move, "reward_id": reward_id, "units_left_after": units_left}
+        statement = insert(StockMove).values(**row, staff_id=staff_id, created_at=now)
+        move_id = transaction.execute(statement.returning(StockMove.id)).scalar()
+        view = {**move, "id": move_id, "created_at": clock.rfc3339(now)}
+        return key.store(201, {"units_left": units_left, "move": view})
+
+
+def take_many(quantities: Mapping[int, int]) -> None:
+    """Promise units of rewards, ascending; the last thing before COMMIT, for all wait for these rows."""
+    with atomic() as transaction:
+        for reward_id in sorted(quantities):
+            quantity = quantities[reward_id]
+            taken = transaction.execute(
+                sa.update(Reward)
+                .where(Reward.id == reward_id, Reward.published, Reward.units_left >= quantity)
+                .values(
+                    units_left=Reward.units_left - quantity,
+                    units_promised=Reward.units_promised + quantity,
+                )
+            )
+            if taken.rowcount == 0:
+                raise SoldOut()
+
+
+def put_back(reward_id: int, quantity: int) -> None:
+    """Return promised units to the shelf."""
+    with atomic() as transaction:
+        back = transaction.execute(
+            sa.update(Reward)
+            .where(Reward.id == reward_id, Reward.units_promised >= quantity)
+            .values(
+                units_left=Reward.units_left + quantity,
+                units_promised=Reward.units_promised - quantity,
+            )
+        )
+    assert back.rowcount == 1, "more units came back than were promised"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a redemption must know of a reward, as it was read once."""
+
+    id: int
+    title: str
+    kind: str
+    price_points: int
+    price_fen: int
+    per_member_limit: int | None
+    tier_min: str | None
+    opens_at: datetime | None
+    closes_at: datetime | None
+    published: bool
+    hot: bool
+    voucher_lasts_days: int
+    epoch: int
+
+
+def on_offer(reward_ids: Iterable[int]) -> dict[int, Offer]:
+    """Rewards by id, as they stand now; those that don't exist are left out."""
+    columns = [getattr(Reward, field.name) for field in fields(Offer)]
+    query = sa.select(*columns).where(Reward.id.in_(set(reward_ids)))
+    return {row.id: Offer(*row) for row in db.session.execute(query)}

@@ -1,0 +1,220 @@
+"""What a machine needs to know: addresses, secrets, sizes. Rules a shopkeeper tunes are rows instead.
+
+One table says every setting with its default and meaning; the README's table is checked against it.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class WrongSetting(Exception):
+    """A setting whose value can't be used; its text is one sentence that names the setting."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table: an environment variable, its default, how to read it, what it means."""
+
+    name: str
+    default: str
+    read: Callable[[str], object]
+    meaning: str
+    secret: bool = False
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = int(text) if text.lstrip("-").isdecimal() else None
+        if number is None or not low <= number <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return number
+
+    return read
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError("one of " + ", ".join(choices))
+        return text.lower()
+
+    return read
+
+
+def _database(text: str) -> str:
+    if text.startswith(("postgresql://", "postgres://")):
+        return "postgresql+psycopg://" + text.split("://", 1)[1]
+    if text and not text.startswith(("postgresql+psycopg://", "sqlite:///")):
+        raise ValueError("an address that starts with postgresql:// or sqlite:///")
+    return text
+
+
+def _redis(text: str) -> str:
+    if text and urlsplit(text).scheme not in REDIS_SCHEMES:
+        raise ValueError("an address that starts with redis://, rediss:// or unix://")
+    return text
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("a time zone such as Asia/Shanghai") from None
+    return text
+
+
+def _key_ring(text: str) -> str:
+    for part in filter(None, text.split(",")):
+        name, colon, secret = part.partition(":")
+        if not colon or not name.isalnum() or len(name) > 8 or len(secret) < 32:
+            raise ValueError(
+                "name:secret pairs with commas between, each secret of 32 characters or more"
+            )
+    return text
+
+
+def _address(text: str) -> str:
+    if text and urlsplit(text).scheme not in ("http", "https"):
+        raise ValueError("an address that starts with http:// or https://")
+    return text.rstrip("/")
+
+
+TABLE = (
+    Setting("PORT", "8000", _whole(1, 65535), "the port `make run` listens on"),
+    Setting("HOST", "127.0.0.1", str, "the address it listens on"),
+    Setting(
+        "DATA_DIR",
+        "var",
+        str,
+        "where the embedded database, the embedded Redis and the secrets live",
+    ),
+    Setting(
+        "DATABASE_URL",
+        "",
+        _database,
+        "an SQLAlchemy address; empty: SQLite under `DATA_DIR`",
+        secret=True,
+    ),
+    Setting(
+        "REDIS_URL",
+        "",
+        _redis,
+        "`redis://`, `rediss://` or `unix://`; empty: the embedded server under `DATA_DIR`",
+        secret=True,
+    ),
+    Setting(
+        "WECHAT_APPID",
+        "",
+        str,
+        "the mini-program's app id; empty: the WeChat sandbox and the demo shop",
+    ),
+    Setting(
+        "WECHAT_SECRET",
+        "",
+        str,
+        "the mini-program's app secret; needed with `WECHAT_APPID`",
+        secret=True,
+    ),
+    Setting(
+        "WECHAT_API_URL",
+        "",
+        _address,
+        "where WeChat answers; empty: WeChat itself, or the sandbox that `make run` starts",
+    ),
+    Setting(
+        "SECRET_KEYS",
+        "",
+        _key_ring,
+        "the key ring `name:secret,...`: the first signs, all verify; empty: made once under `DATA_DIR`",
+        secret=True,
+    ),
+    Setting("SHOP_TIMEZONE", "Asia/Shanghai", _zone, "the zone of the shop's business day"),
+    Setting("WEB_WORKERS", "2", _whole(1, 64), "gunicorn workers"),
+    Setting("WEB_THREADS", "16", _whole(1, 256), "threads of each worker"),
+    Setting(
+        "TRUSTED_PROXIES",
+        "0",
+        _whole(0, 8),
+        "how many proxies in front may be believed about the caller's address",
+    ),
+    Setting(
+        "RATE_LIMITS",
+        "on",
+        _one_of("on", "off"),
+        "`off` for load tests on loopback; it lifts rate limits only",
+    ),
+    Setting(
+        "CLOCK_OFFSET_S",
+        "0",
+        _whole(-3_153_600_000, 3_153_600_000),
+        "seconds added to the clock, with the sandbox only",
+    ),
+    Setting("LOG_LEVEL", "info", _one_of(*LOG_LEVELS), "how much is logged"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of TABLE, read and checked."""
+
+    port: int
+    host: str
+    data_dir: Path
+    database_url: str
+    redis_url: str
+    wechat_appid: str
+    wechat_secret: str
+    wechat_api_url: str
+    secret_keys: str
+    shop_timezone: str
+    web_workers: int
+    web_threads: int
+    trusted_proxies: int
+    rate_limits: bool
+    clock_offset_s: int
+    log_level: str
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether WeChat is the sandbox: no app id of a real mini-program is set."""
+        return not self.wechat_appid
+
+    @property
+    def embedded_redis(self) -> bool:
+        return self.redis_url == f"unix://{self.data_dir / 'redis.sock'}"
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read every setting; WrongSetting names the first that can't be used."""
+    environment = os.environ if environment is None else environment
+    values: dict[str, object] = {}
+    for setting in TABLE:
+        text = environment.get(setting.name, "").strip() or setting.default
+        try:
+            values[setting.name.lower()] = setting.read(text)
+        except ValueError as wrong:
+            shown = "a value not shown" if setting.secret else repr(text)
+            raise WrongSetting(f"{setting.name} is {shown}, but must be {wrong}.") from None
+    _fill_in(values)
+    return Settings(**{field.name: values[field.name] for field in fields(Settings)})  # type: ignore[arg-type]
+
+
+def _fill_in(values: dict[str, object]) -> None:
+    if values["wechat_appid"] and not values["wechat_secret"]:
+        raise WrongSetting("WECHAT_SECRET is empty, but WECHAT_APPID is set and needs it.")
+    if values["wechat_appid"] and values["clock_offset_s"]:
+        raise WrongSetting(
+            "CLOCK_OFFSET_S is set, but is for the sandbox only: unset WECHAT_APPID or it."
+        )
+    data_dir = Path(str(values["data_dir"])).expanduser().absolute()
+    values["data_dir"] = data_dir
+    values["rate_limits"] = values["rate_limits"] == "on"
+    values["database_url"] = values["database_url"] or f"sqlite:///{data_dir / 'mall.db'}"
+    values["redis_url"] = values["redis_url"] or f"unix://{data_dir / 'redis.sock'}"

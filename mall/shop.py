@@ -1,0 +1,77 @@
+"""The shop's own numbers: rows a shopkeeper tunes, with the defaults a new shop opens with."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mall import clock
+from mall.atomic import atomic
+from models import CheckInRule, EarningRule, ShopSetting, Tier
+from models.base import db, insert
+
+DEFAULTS: dict[str, Any] = {
+    "shop_name": "会员运营中心",
+    "points_last_months": 12,  # a lot lives to the end of the month this many months on; 0: for ever
+    "adjustment_limit_points": 100_000,
+    "referral_inviter_points": 100,
+    "referral_invitee_points": 50,
+    "referral_hold_days": 7,
+    "give_back_grace_days": 7,
+}
+TIERS = (
+    ("base", "普通会员", 0),
+    ("silver", "银卡会员", 1000),
+    ("gold", "金卡会员", 5000),
+    ("diamond", "钻石会员", 20_000),
+)
+LADDER = ((1, 5, 0), (2, 5, 0), (3, 10, 0), (4, 10, 0), (5, 15, 0), (6, 15, 0), (7, 20, 50))
+
+
+def setting(name: str) -> Any:
+    """A setting's value: the shop's row, else the default."""
+    row = db.session.get(ShopSetting, name)
+    return DEFAULTS[name] if row is None else row.value
+
+
+def tune(name: str, value: Any) -> None:
+    """Give a setting the shop's own value."""
+    assert name in DEFAULTS, name
+    statement = insert(ShopSetting).values(name=name, value=value)
+    with atomic() as transaction:
+        transaction.execute(
+            statement.on_conflict_do_update(
+                index_elements=["name"], set_={"value": statement.excluded.value}
+            )
+        )
+
+
+def points_expire_at(earned_at: datetime) -> datetime | None:
+    """When points earned at a moment expire by the shop's rule; None for never."""
+    months = setting("points_last_months")
+    return clock.end_of_month_after(earned_at, months) if months else None
+
+
+def open_shop(*, now: datetime) -> None:
+    """Give a new shop the rows it can't be without: tiers, a sign-in ladder, an earning rule."""
+    with atomic() as transaction:
+        for code, name, growth_min in TIERS:
+            _add(Tier, code=code, name=name, growth_min=growth_min)
+        if transaction.execute(sa.select(CheckInRule.streak_day)).first() is None:
+            for streak_day, points, bonus in LADDER:
+                _add(CheckInRule, streak_day=streak_day, points=points, bonus_points=bonus)
+        _add(
+            EarningRule,
+            code="purchase",
+            version=1,
+            name="消费积分",
+            points_per_yuan=1,
+            growth_per_yuan=1,
+            min_amount_fen=0,
+            published_at=now,
+        )
+
+
+def _add(model: Any, **values: Any) -> None:
+    with atomic() as transaction:
+        transaction.execute(insert(model).values(**values).on_conflict_do_nothing())
