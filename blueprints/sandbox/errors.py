@@ -1,0 +1,45 @@
+"""WeChat's refusals: HTTP 200 and a JSON body that carries the number."""
+
+import secrets
+from typing import Any
+
+MEANINGS = {
+    -1: "system error",
+    40001: "invalid credential, access_token is invalid or not latest",
+    40002: "invalid grant_type",
+    40013: "invalid appid",
+    40014: "invalid access_token",
+    40029: "invalid code",
+    40066: "invalid url",
+    40125: "invalid appsecret",
+    40129: "invalid scene",
+    40163: "code been used",
+    40164: "invalid ip, not in whitelist",
+    40169: "invalid length for scene, or the data is not json string",
+    40226: "code blocked",
+    41001: "access_token missing",
+    41002: "appid missing",
+    41004: "appsecret missing",
+    41008: "missing code",
+    41030: "invalid page",
+    42001: "access_token expired",
+    43001: "require GET method",
+    43002: "require POST method",
+    45009: "reach max api daily quota limit",
+    45011: "api minute-quota reach limit, must slower, retry next minute",
+    47001: "data format error",
+    48001: "api unauthorized",
+}
+
+
+class Refusal(Exception):
+    """A call that WeChat would not carry out."""
+
+    def __init__(self, errcode: int) -> None:
+        super().__init__(errcode)
+        self.errcode = errcode
+
+    def body(self) -> dict[str, Any]:
+        """What WeChat sends; like there, the text ends with a number of the request."""
+        text = MEANINGS.get(self.errcode, "error")
+        return {"errcode": self.errcode, "errmsg": f"{text}, rid: {secrets.token_hex(12)}"}
