@@ -1,0 +1,227 @@
+"""Rewards and their stock."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from flask import g, request
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from blueprints.contract import (
+    MAX_NUMBER,
+    Blueprint,
+    Body,
+    Out,
+    idempotent,
+    moment,
+    positive,
+    reply,
+    signed,
+    text,
+    whole,
+)
+from blueprints.pages import PageArgs, page, page_of
+from mall import clock, gates, rewards
+from mall.errors import IfMatchMissing, Malformed
+from mall.guards import stock
+from mall.guards.client import RedisError
+from models import Redemption, Reward, Tier, db
+from models.rewards import KINDS
+
+MAX_LASTS_DAYS = 3650
+
+bp = Blueprint("rewards", __name__)
+
+
+class RewardFields(Body):
+    """What an admin may say of a reward."""
+
+    title = text(1, 100)
+    description = text(0, 1000)
+    kind = fields.String(validate=validate.OneOf(KINDS))
+    category = text(0, 32)
+    image_url = fields.String(validate=validate.Regexp(r"^(|/[^\s]{1,299}|https://[^\s]{1,290})$"))
+    price_points = whole(0, MAX_NUMBER)
+    price_fen = whole(0, MAX_NUMBER)
+    per_member_limit = positive(allow_none=True)
+    tier_min = text(1, 16, allow_none=True)
+    opens_at = fields.AwareDateTime(format="iso", allow_none=True)
+    closes_at = fields.AwareDateTime(format="iso", allow_none=True)
+    published = fields.Boolean(truthy={True}, falsy={False})
+    hot = fields.Boolean(truthy={True}, falsy={False})
+    sort = whole(-MAX_NUMBER, MAX_NUMBER)
+    low_stock_units = whole(0, MAX_NUMBER)
+    voucher_lasts_days = whole(1, MAX_LASTS_DAYS)
+
+    @validates_schema
+    def tier_exists(self, data: dict, **_: Any) -> None:
+        code = data.get("tier_min")
+        if code is not None and db.session.get(Tier, code) is None:
+            raise ValidationError("no such tier", "tier_min")
+
+    @validates_schema
+    def opens_before_it_closes(self, data: dict, **_: Any) -> None:
+        opens_at, closes_at = data.get("opens_at"), data.get("closes_at")
+        if opens_at and closes_at and opens_at >= closes_at:
+            raise ValidationError("must be later than opens_at", "closes_at")
+
+
+class NewReward(RewardFields):
+    title = text(1, 100, required=True)
+    kind = fields.String(required=True, validate=validate.OneOf(KINDS))
+    price_points = whole(0, MAX_NUMBER, required=True)
+
+
+class AdminRewardOut(Out):
+    id = fields.Integer()
+    title = fields.String()
+    description = fields.String()
+    kind = fields.String(validate=validate.OneOf(KINDS))
+    category = fields.String()
+    image_url = fields.String()
+    price_points = fields.Integer()
+    price_fen = fields.Integer()
+    per_member_limit = fields.Integer(allow_none=True)
+    tier_min = fields.String(allow_none=True)
+    opens_at = moment(allow_none=True)
+    closes_at = moment(allow_none=True)
+    published = fields.Boolean()
+    hot = fields.Boolean()
+    sort = fields.Integer()
+    low_stock_units = fields.Integer()
+    voucher_lasts_days = fields.Integer()
+    units_stocked = fields.Integer()
+    units_left = fields.Integer()
+    units_promised = fields.Integer()
+    stock_state = fields.String(validate=validate.OneOf(["plenty", "low", "sold_out"]))
+    version = fields.Integer()
+    created_at = moment()
+
+
+@bp.get("/rewards")
+@bp.arguments(PageArgs(), location="query")
+@bp.response(200, page_of(AdminRewardOut, "AdminRewardPage")())
+def list_rewards(args: dict):
+    """Every reward, on the shelf or not, newest first."""
+    return page(sa.select(Reward), Reward.id, rewards.admin_view, args)
+
+
+@bp.post("/rewards")
+@idempotent
+@bp.arguments(NewReward())
+@bp.response(201, AdminRewardOut())
+def add_reward(body: dict, *, key):
+    """Add a reward."""
+    return reply(rewards.shelve(body, key=key, now=clock.now()))
+
+
+@bp.get("/rewards/<int:reward_id>")
+@bp.response(200, AdminRewardOut(), headers={"ETag": {"schema": {"type": "string"}}})
+def show_reward(reward_id: int):
+    """One reward; its ETag is what a change must name."""
+    return _with_etag(rewards.find(reward_id))
+
+
+def _with_etag(reward: Reward) -> tuple[dict, dict]:
+    return rewards.admin_view(reward), {"ETag": f'"{reward.version}"'}
+
+
+@bp.patch("/rewards/<int:reward_id>")
+@bp.arguments(RewardFields())
+@bp.response(200, AdminRewardOut(), headers={"ETag": {"schema": {"type": "string"}}})
+@bp.doc(
+    parameters=[
+        {"in": "header", "name": "If-Match", "required": True, "schema": {"type": "string"}}
+    ]
+)
+def change_reward(body: dict, reward_id: int):
+    """Change a reward that nobody has changed since it was read."""
+    return _with_etag(rewards.change(reward_id, body, version=_version()))
+
+
+def _version() -> int:
+    sent = request.headers.get("If-Match")
+    if sent is None:
+        raise IfMatchMissing()
+    version = sent.strip().strip('"')
+    if not (version.isascii() and version.isdecimal() and len(version) < 10):
+        raise Malformed(if_match=sent[:40])
+    return int(version)
+
+
+class StockMoveBody(Body):
+    quantity = signed(required=True)
+    reason = fields.String(
+        required=True, validate=validate.OneOf(["purchase", "count", "damage", "return"])
+    )
+    note = text(0, 200, load_default="")
+    unit_cost_fen = whole(0, MAX_NUMBER, load_default=None)
+
+
+class MoveOut(Out):
+    id = fields.Integer()
+    quantity = fields.Integer()
+    reason = fields.String()
+    note = fields.String()
+    unit_cost_fen = fields.Integer(allow_none=True)
+    created_at = moment()
+
+
+class MovedOut(Out):
+    units_left = fields.Integer()
+    move = fields.Nested(MoveOut)
+
+
+@bp.post("/rewards/<int:reward_id>/stock-moves")
+@idempotent
+@bp.arguments(StockMoveBody())
+@bp.response(201, MovedOut())
+def move_stock(body: dict, reward_id: int, *, key):
+    """Put units into stock or take some out."""
+    return reply(rewards.move_stock(reward_id, body, staff_id=g.staff.id, key=key, now=clock.now()))
+
+
+class GateOut(Out):
+    state = fields.String(validate=validate.OneOf(["open", "closed", "absent"]))
+    units_left = fields.Integer(allow_none=True)
+    leases = fields.Integer()
+
+
+class StockOut(Out):
+    stocked = fields.Integer()
+    units_left = fields.Integer()
+    redeemed = fields.Integer()
+    cancelled = fields.Integer()
+    gate = fields.Nested(GateOut)
+    drift = fields.Integer(allow_none=True)
+
+
+@bp.get("/rewards/<int:reward_id>/stock")
+@bp.response(200, StockOut())
+def show_stock(reward_id: int):
+    """What SQL and the gate say of a reward's stock, side by side."""
+    reward = rewards.find(reward_id)
+    counted = sa.select(Redemption.state, sa.func.sum(Redemption.quantity))
+    by_state = {
+        state: int(units)
+        for state, units in db.session.execute(
+            counted.where(Redemption.reward_id == reward_id).group_by(Redemption.state)
+        )
+    }
+    return {
+        "stocked": reward.units_stocked,
+        "units_left": reward.units_left,
+        "redeemed": sum(n for state, n in by_state.items() if state != "cancelled"),
+        "cancelled": by_state.get("cancelled", 0),
+        **_gate(reward),
+    }
+
+
+def _gate(reward: Reward) -> dict:
+    try:
+        gate, drift = stock.look(reward.id), gates.drift(reward)
+    except RedisError:
+        gate, drift = None, None
+    if gate is None:
+        return {"gate": {"state": "absent", "units_left": None, "leases": 0}, "drift": None}
+    shown = {"state": "open", "units_left": gate.units_left, "leases": gate.leases}
+    return {"gate": shown, "drift": drift}

@@ -1,0 +1,110 @@
+"""Who asks: a token to a member, a clerk or an admin; and the two ways to get one."""
+
+from flask import current_app, g, request
+from marshmallow import fields, validate
+
+from blueprints.contract import Blueprint, Body, Out, idempotent, reply, text
+from blueprints.shapes import ProfileOut, StoreOut
+from mall import clock, gates, login, staff, tokens
+from mall.errors import Unauthenticated, WrongAudience
+from mall.wechat import WeChat
+
+TILL_ROLES = ("clerk", "manager")
+OFFICE_ROLES = ("admin", "owner")
+READING_ROLES = ("analyst",)
+
+bp = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Log in")
+
+
+def _token() -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated()
+    return token.strip()
+
+
+def shopper_only() -> None:
+    """Let shoppers in; g.member_id says who."""
+    token = _token()
+    if not token.startswith(tokens.SHOPPER_PREFIX):
+        staff.of_token(token, now=clock.now())
+        raise WrongAudience()
+    g.member_id = tokens.shopper_of(token, now=clock.now())
+    g.caller = gates.caller_of(g.member_id)
+
+
+def clerks_only() -> None:
+    """Let those in who stand at a store's till; g.staff says who."""
+    _staff()
+    if g.staff.role not in TILL_ROLES:
+        raise WrongAudience()
+
+
+def admins_only() -> None:
+    """Let those in who run the mall; an analyst may look."""
+    _staff()
+    reads = request.method in ("GET", "HEAD") and g.staff.role in READING_ROLES
+    if g.staff.role not in OFFICE_ROLES and not reads:
+        raise WrongAudience()
+
+
+def _staff() -> None:
+    token = _token()
+    if token.startswith(tokens.SHOPPER_PREFIX):
+        tokens.shopper_of(token, now=clock.now())
+        raise WrongAudience()
+    g.staff = staff.of_token(token, now=clock.now())
+    g.caller = f"staff:{g.staff.id}"
+
+
+def wechat() -> WeChat:
+    client: WeChat = current_app.extensions["wechat"]
+    return client
+
+
+class WeChatLogin(Body):
+    code = text(1, 128, required=True)
+    invite_code = text(1, 32)
+    channel_code = text(1, 32)
+
+
+class ShopperSession(Out):
+    access_token = fields.String()
+    expires_in_s = fields.Integer()
+    joined = fields.Boolean()
+    member = fields.Nested(ProfileOut)
+
+
+@bp.post("/wechat")
+@idempotent(required=False, sealed=True)
+@bp.arguments(WeChatLogin())
+@bp.response(200, ShopperSession())
+@bp.doc(security=[])
+def log_in_with_wechat(body: dict, *, key):
+    """Log in with a code of wx.login; the first time this joins."""
+    who = wechat().log_in(body.pop("code"))
+    return reply(login.log_in(who, **body, key=key, now=clock.now()))
+
+
+class StaffLogin(Body):
+    username = text(1, 32, required=True)
+    password = fields.String(required=True, validate=validate.Length(1, 128))
+    otp = fields.String(validate=validate.Length(1, 16))
+
+
+class StaffSession(Out):
+    access_token = fields.String()
+    expires_in_s = fields.Integer()
+    role = fields.String(validate=validate.OneOf(["clerk", "manager", "admin", "analyst", "owner"]))
+    store = fields.Nested(StoreOut, allow_none=True)
+
+
+@bp.post("/staff")
+@idempotent(required=False, sealed=True)
+@bp.arguments(StaffLogin())
+@bp.response(200, StaffSession())
+@bp.doc(security=[])
+def log_in_as_staff(body: dict, *, key):
+    """Log in at a till or in the console."""
+    username, password = body["username"], body["password"]
+    return reply(staff.log_in(username=username, password=password, key=key, now=clock.now()))

@@ -1,0 +1,80 @@
+"""Record a receipt."""
+
+from datetime import datetime, timedelta
+
+from flask import g
+from marshmallow import ValidationError, fields, validate, validates, validates_schema
+
+from blueprints.contract import Blueprint, Body, Out, an_id, idempotent, positive, reply, text
+from mall import clock, members, purchases, tokens
+from mall.purchases import Receipt
+
+MAX_ITEMS = 200
+CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+
+bp = Blueprint("purchases", __name__)
+
+
+class ItemBody(Body):
+    sku = text(1, 64, required=True)
+    title = text(1, 100)
+    category = text(1, 32)
+    quantity = positive(required=True)
+    amount_fen = positive(required=True)
+
+
+class PurchaseBody(Body):
+    scan_token = text(1, 256)
+    member_id = an_id()
+    receipt_no = text(1, 64, required=True)
+    amount_fen = positive(required=True)
+    paid_at = fields.AwareDateTime(format="iso")
+    items = fields.List(fields.Nested(ItemBody), validate=validate.Length(0, MAX_ITEMS))
+
+    @validates_schema
+    def names_one_member(self, data: dict, **_: object) -> None:
+        if ("scan_token" in data) == ("member_id" in data):
+            raise ValidationError("either scan_token or member_id")
+
+    @validates("paid_at")
+    def not_in_the_future(self, value: datetime, **_: object) -> None:
+        if value > clock.now() + CLOCKS_MAY_DIFFER:
+            raise ValidationError("a moment of the past")
+
+
+class LineOut(Out):
+    rule = fields.String()
+    points = fields.Integer()
+
+
+class PurchaseOut(Out):
+    id = fields.Integer()
+    points_awarded = fields.Integer()
+    growth_awarded = fields.Integer()
+    balance_after = fields.Integer()
+    lines = fields.List(fields.Nested(LineOut))
+
+
+@bp.post("/purchases")
+@idempotent
+@bp.arguments(PurchaseBody())
+@bp.response(201, PurchaseOut())
+def record_purchase(body: dict, *, key):
+    """Record a receipt: points and growth follow from the rules."""
+    now = clock.now()
+    receipt = Receipt(
+        store_id=g.staff.store_id,
+        receipt_no=body["receipt_no"],
+        member_id=_member(body, now),
+        amount_fen=body["amount_fen"],
+        paid_at=body.get("paid_at", now),
+        staff_id=g.staff.id,
+        items=body.get("items", ()),
+    )
+    return reply(purchases.record_one(receipt, key=key, now=now))
+
+
+def _member(body: dict, now: datetime) -> int:
+    if "scan_token" in body:
+        return tokens.scanned(body["scan_token"], staff_id=g.staff.id, now=now)
+    return members.find(body["member_id"]).id

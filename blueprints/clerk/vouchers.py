@@ -1,0 +1,29 @@
+"""Hand over what a voucher stands for."""
+
+from flask import g
+from marshmallow import fields
+
+from blueprints.contract import Blueprint, Body, Out, idempotent, reply
+from blueprints.shapes import VoucherOut
+from mall import clock, vouchers
+
+bp = Blueprint("vouchers", __name__)
+
+
+class HandOverOut(Out):
+    title = fields.String()
+    quantity = fields.Integer()
+
+
+class UsedOut(Out):
+    voucher = fields.Nested(VoucherOut)
+    hand_over = fields.Nested(HandOverOut)
+
+
+@bp.post("/vouchers/<string:code>/use")
+@idempotent
+@bp.arguments(Body(), required=False)
+@bp.response(200, UsedOut())
+def use_voucher(_body: dict, code: str, *, key):
+    """Verify a voucher: once, at its store, before it expires."""
+    return reply(vouchers.use(code, clerk=g.staff, key=key, now=clock.now()))

@@ -1,0 +1,231 @@
+"""The contract's shapes: strict bodies, idempotency keys, pages, and OpenAPI made from them."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import marshmallow as ma
+from flask import Response, g, request
+from flask_smorest import Api as SmorestApi
+from flask_smorest import Blueprint as SmorestBlueprint
+from marshmallow import fields, validate
+from webargs.flaskparser import FlaskParser
+
+from mall import idempotency
+from mall.errors import KeyInvalid, KeyMissing, Malformed
+from mall.idempotency import Answer, Key, Replayed
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_NUMBER = 10**9
+MAX_DEPTH = 20
+KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,64}")
+LARGEST_ID = 2**53 - 1
+
+
+class Body(ma.Schema):
+    """What a client sends: a field we don't know is refused, and so is one of another type."""
+
+    class Meta:
+        unknown = ma.RAISE
+
+
+class Out(ma.Schema):
+    """What we answer: every field is always there."""
+
+    def on_bind_field(self, _name: str, field: fields.Field) -> None:
+        field.required = True
+
+
+class Problem(ma.Schema):
+    """RFC 9457, with a stable `code`; the numbers behind a refusal stand beside these."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    code = fields.String(required=True)
+
+    class Meta:
+        unknown = ma.INCLUDE
+
+
+def whole(low: int, high: int, **options: Any) -> fields.Integer:
+    """A whole number within bounds; 3.0, "3" and true are none."""
+    return fields.Integer(strict=True, validate=validate.Range(low, high), **options)
+
+
+def positive(**options: Any) -> fields.Integer:
+    return whole(1, MAX_NUMBER, **options)
+
+
+def signed(**options: Any) -> fields.Integer:
+    """A whole number but 0."""
+    bounds = validate.Range(-MAX_NUMBER, MAX_NUMBER)
+    return fields.Integer(strict=True, validate=[bounds, validate.NoneOf([0])], **options)
+
+
+def an_id(**options: Any) -> fields.Integer:
+    return whole(1, LARGEST_ID, **options)
+
+
+def text(low: int, high: int, **options: Any) -> fields.String:
+    """Text of `low` to `high` characters, not counting blanks at its ends."""
+    pattern = validate.Regexp(r"^\S(.*\S)?$", re.DOTALL, error="no blanks at the ends")
+    checks: list[Any] = [validate.Length(low, high)]
+    return fields.String(validate=checks + ([pattern] if low else []), **options)
+
+
+def moment(**options: Any) -> fields.String:
+    """A moment in an answer, RFC 3339 with offset."""
+    return fields.String(metadata={"format": "date-time"}, **options)
+
+
+def business_day(**options: Any) -> fields.String:
+    """A shop's day in an answer."""
+    return fields.String(metadata={"format": "date"}, **options)
+
+
+def parse(raw: bytes) -> Any:
+    """JSON, strictly: raises Malformed for what two readers could understand differently."""
+    try:
+        value = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_once_each,
+            parse_float=_refuse,
+            parse_constant=_refuse,
+        )
+        _walk(value, MAX_DEPTH)
+    except (ValueError, RecursionError):
+        raise Malformed() from None
+    return value
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key given twice")
+    return found
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(text)
+
+
+def _walk(value: Any, depth: int) -> None:
+    """Refuse nesting past a depth, and text that no database can keep."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ValueError("NUL")
+        value.encode("utf-8")  # a lone surrogate raises
+    elif isinstance(value, dict | list):
+        if depth == 0:
+            raise ValueError("too deep")
+        for item in value.values() if isinstance(value, dict) else value:
+            _walk(item, depth - 1)
+        if isinstance(value, dict):
+            _walk(list(value), depth)
+
+
+class Parser(FlaskParser):
+    DEFAULT_VALIDATION_STATUS = 400
+
+    def load_json(self, req: Any, schema: ma.Schema) -> Any:
+        raw = req.get_data(cache=True)
+        return parse(raw) if raw.strip() else {}
+
+    def handle_error(self, error: ma.ValidationError, *_: Any, **__: Any) -> Any:
+        raise Malformed(errors=error.messages) from None
+
+
+class Blueprint(SmorestBlueprint):
+    ARGUMENTS_PARSER = Parser()
+
+
+class Api(SmorestApi):
+    ERROR_SCHEMA = Problem
+    DEFAULT_RESPONSE_CONTENT_TYPE = "application/json"
+
+    def _register_responses(self) -> None:
+        """Refusals are problem+json; the answers' own type comes from each blueprint."""
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/problem+json"
+        super()._register_responses()
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/json"
+
+    def _register_error_handlers(self) -> None:
+        """blueprints/errors.py has the one table of statuses."""
+
+
+def idempotent(
+    view: Callable[..., Any] | None = None,
+    *,
+    required: bool = True,
+    sealed: bool = False,
+    reveal: Callable[[bytes], bytes] | None = None,
+) -> Any:
+    """Hand the view its `key`, and give the stored answer where the request was made before.
+
+    `sealed` answers are kept encrypted; `reveal` fills in what a stored answer leaves out.
+    """
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def asked(*args: Any, **kwargs: Any) -> Any:
+            key = _key(required, sealed)
+            try:
+                stored = idempotency.find(key)
+                answer = _reply(stored) if stored else view(*args, key=key, **kwargs)
+            except Replayed as twin:
+                answer = _reply(twin.answer)
+            if reveal is not None:
+                answer.set_data(reveal(answer.get_data()))
+            return answer
+
+        documented = getattr(asked, "_apidoc", {})
+        parameter = {
+            "in": "header",
+            "name": "Idempotency-Key",
+            "required": required,
+            "schema": {"type": "string", "pattern": f"^{KEY_PATTERN.pattern}$"},
+        }
+        manual = documented.get("manual_doc", {})
+        header = [*manual.get("parameters", []), parameter]
+        asked._apidoc = {**documented, "manual_doc": {**manual, "parameters": header}}  # type: ignore[attr-defined]
+        return asked
+
+    return decorate if view is None else decorate(view)
+
+
+def _key(required: bool, sealed: bool) -> Key:
+    sent = request.headers.get("Idempotency-Key")
+    if sent is None and required:
+        raise KeyMissing()
+    if sent is not None and not KEY_PATTERN.fullmatch(sent):
+        raise KeyInvalid()
+    assert request.url_rule is not None
+    route = f"{request.method} {request.url_rule.rule}"
+    caller = g.get("caller", "anyone")
+    return Key(caller, route, sent, _fingerprint() if sent else "", sealed=sealed)
+
+
+def _fingerprint() -> str:
+    """What was asked, whatever its white space: path, query and body."""
+    raw = request.get_data(cache=True)
+    if request.is_json and raw.strip():
+        raw = json.dumps(parse(raw), sort_keys=True).encode()
+    asked = request.full_path.encode() + b"\n" + raw
+    return hashlib.sha256(asked).hexdigest()
+
+
+def reply(answer: Answer) -> Response:
+    """A verb's answer as a response: the very bytes."""
+    return _reply(answer)
+
+
+def _reply(answer: Answer) -> Response:
+    response = Response(answer.body, answer.status, content_type="application/json")
+    if answer.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response

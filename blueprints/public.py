@@ -1,0 +1,78 @@
+"""What anybody may ask: whether we are well, the docs, the front door, a code's picture."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask, Response, abort, current_app, jsonify, send_from_directory
+
+from blueprints.auth import wechat
+from blueprints.contract import Blueprint
+from mall import clock, code_images
+from mall.guards.client import reachable
+from models import db
+
+STATIC = Path(__file__).parent.parent / "static"
+A_DAY_S = 86_400
+
+bp = Blueprint("public", __name__, url_prefix="/api/v1", description="For everybody")
+
+
+@bp.get("/wxacodes/<string(length=8):invite_code>.png")
+@bp.response(200, {"type": "string", "format": "binary"}, content_type="image/png")
+@bp.doc(security=[])
+def invitation_picture(invite_code: str):
+    """The mini-program code of somebody's invitation."""
+    png = code_images.of_invitation(invite_code, wechat=wechat(), now=clock.now())
+    return Response(png, mimetype="image/png", headers={"Cache-Control": f"max-age={A_DAY_S}"})
+
+
+def add_plain_routes(app: Flask) -> None:
+    """Routes outside the contract's base path."""
+    app.add_url_rule("/livez", "livez", lambda: jsonify(status="ok"))
+    app.add_url_rule("/readyz", "readyz", _ready)
+    app.add_url_rule("/", "home", lambda: send_from_directory(STATIC / "home", "index.html"))
+    app.add_url_rule("/home/<path:name>", "home_files", _home_file)
+    app.add_url_rule("/api/docs", "docs_bare", lambda: _built("docs", "index.html"))
+    app.add_url_rule("/api/docs/", "docs", lambda: _built("docs", "index.html"))
+    app.add_url_rule("/api/docs/<path:name>", "docs_files", lambda name: _built("docs", name))
+
+
+def _home_file(name: str) -> Response:
+    return send_from_directory(STATIC / "home", name)
+
+
+def _built(face: str, name: str) -> Response:
+    if not (STATIC / "dist" / face).is_dir():
+        abort(404)
+    return send_from_directory(STATIC / "dist" / face, name)
+
+
+def _ready() -> tuple[Response, int]:
+    """Ready when the database answers and is migrated; Redis only degrades."""
+    database = _database_state()
+    ready = database == "ok"
+    state = {
+        "status": "ok" if ready else "unavailable",
+        "database": database,
+        "redis": "ok" if reachable() else "unreachable",
+        "sandbox": current_app.config["SANDBOX"],
+        "version": current_app.config["VERSION"],
+    }
+    return jsonify(state), 200 if ready else 503
+
+
+def _database_state() -> str:
+    try:
+        with db.engine.connect() as connection:
+            heads = set(MigrationContext.configure(connection).get_current_heads())
+    except sa.exc.DBAPIError:
+        return "unreachable"
+    wanted = current_app.extensions.setdefault("migration_heads", _wanted_heads())
+    return "ok" if heads == wanted else "not migrated"
+
+
+def _wanted_heads() -> set[str]:
+    folder = current_app.extensions["migrate"].directory
+    return set(ScriptDirectory(folder).get_heads())

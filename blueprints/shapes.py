@@ -1,0 +1,59 @@
+"""Answers that more than one audience is given."""
+
+from marshmallow import fields, validate
+
+from blueprints.contract import Out, moment
+
+
+class ProfileOut(Out):
+    id = fields.Integer()
+    card_no = fields.String()
+    nickname = fields.String()
+    gender = fields.String(validate=validate.OneOf(["unknown", "male", "female"]))
+    birthday = fields.String(allow_none=True, metadata={"format": "date"})
+    phone_masked = fields.String(allow_none=True)
+    city = fields.String()
+    joined_at = moment()
+    completeness_percent = fields.Integer()
+
+
+class TierOut(Out):
+    code = fields.String()
+    name = fields.String()
+
+
+class StoreOut(Out):
+    id = fields.Integer()
+    code = fields.String()
+    name = fields.String()
+
+
+class VoucherOut(Out):
+    id = fields.Integer()
+    title = fields.String()
+    quantity = fields.Integer()
+    state = fields.String(validate=validate.OneOf(["issued", "used", "void", "expired"]))
+    expires_at = moment()
+    redemption_id = fields.Integer()
+    store = fields.String(allow_none=True)
+    used_at = moment(allow_none=True)
+    used_store = fields.String(allow_none=True)
+    used_by = fields.String(allow_none=True)
+
+
+class OwnVoucherOut(VoucherOut):
+    """With the code, for its owner and as long as it can be used."""
+
+    code = fields.String(allow_none=True)
+
+
+class EntryOut(Out):
+    id = fields.Integer()
+    kind = fields.String()
+    delta = fields.Integer()
+    balance_after = fields.Integer()
+    reason = fields.String()
+    rule = fields.String()
+    expires_at = moment(allow_none=True)
+    ref = fields.String()
+    created_at = moment()

@@ -1,0 +1,10 @@
+"""For shoppers."""
+
+from blueprints.auth import shopper_only
+from blueprints.contract import Blueprint
+from blueprints.shopper import checkins, members, points, redemptions, referrals, rewards
+
+bp = Blueprint("shopper", __name__, url_prefix="/api/v1", description="The mini-program")
+bp.before_request(shopper_only)
+for child in (members, points, checkins, rewards, redemptions, referrals):
+    bp.register_blueprint(child.bp)

@@ -1,0 +1,64 @@
+"""Daily sign-in and its calendar."""
+
+from datetime import date
+
+from flask import g
+from marshmallow import Schema, fields, validate
+
+from blueprints.contract import Blueprint, Body, Out, business_day, idempotent, reply
+from mall import checkins, clock
+from mall.errors import Malformed
+
+MONTH = validate.Regexp(r"^20\d\d-(0[1-9]|1[0-2])$")
+
+bp = Blueprint("checkins", __name__)
+
+
+class BonusOut(Out):
+    in_days = fields.Integer()
+    points = fields.Integer()
+
+
+class CheckInOut(Out):
+    day = business_day()
+    streak_days = fields.Integer()
+    points_awarded = fields.Integer()
+    bonus_points = fields.Integer()
+    next_bonus = fields.Nested(BonusOut, allow_none=True)
+    already = fields.Boolean()
+
+
+@bp.post("/me/checkins")
+@idempotent(required=False)
+@bp.arguments(Body(), required=False)
+@bp.response(201, CheckInOut())
+@bp.alt_response(200, schema=CheckInOut(), success=True, description="Signed in already today")
+def check_in(_body: dict, *, key):
+    """Sign in for today; the day is the key, so asking again changes nothing."""
+    return reply(checkins.check_in(g.member_id, key=key, now=clock.now()))
+
+
+class MonthArgs(Schema):
+    month = fields.String(validate=MONTH)
+
+
+class MonthOut(Out):
+    month = fields.String()
+    days = fields.List(business_day())
+    streak_days = fields.Integer()
+    longest_streak_days = fields.Integer()
+    make_ups_left = fields.Integer()
+
+
+@bp.get("/me/checkins")
+@bp.arguments(MonthArgs(), location="query")
+@bp.response(200, MonthOut())
+def show_month(args: dict):
+    """A month of my sign-ins; this month where none is named."""
+    now = clock.now()
+    month = args.get("month", f"{clock.business_day(now):%Y-%m}")
+    try:
+        first = date.fromisoformat(f"{month}-01")
+    except ValueError:
+        raise Malformed() from None
+    return checkins.calendar(g.member_id, first, now=now)

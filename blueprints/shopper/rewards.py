@@ -1,0 +1,116 @@
+"""The mall's shelf, as one shopper sees it."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from flask import g
+from marshmallow import fields, validate
+
+from blueprints.contract import Blueprint, Out, moment
+from blueprints.pages import PageArgs, page, page_of
+from blueprints.words import locked
+from mall import clock, limits, rewards, tiers
+from mall.errors import NotFound, Refused
+from models import Account, LimitCounter, Lot, Reward, db
+from models.rewards import KINDS
+
+bp = Blueprint("shelf", __name__)
+
+
+class RewardOut(Out):
+    id = fields.Integer()
+    title = fields.String()
+    description = fields.String()
+    kind = fields.String(validate=validate.OneOf(KINDS))
+    category = fields.String()
+    price_points = fields.Integer()
+    price_fen = fields.Integer()
+    stock_state = fields.String(validate=validate.OneOf(["plenty", "low", "sold_out"]))
+    units_left = fields.Integer()
+    per_member_limit = fields.Integer(allow_none=True)
+    tier_min = fields.String(allow_none=True)
+    opens_at = moment(allow_none=True)
+    closes_at = moment(allow_none=True)
+    affordable = fields.Boolean()
+    short_by = fields.Integer()
+    locked_reason = fields.String(allow_none=True)
+    image_url = fields.String()
+
+
+class ShelfArgs(PageArgs):
+    affordable = fields.Boolean()
+    category = fields.String(validate=validate.Length(1, 32))
+
+
+class Viewer:
+    """What decides how a shopper sees a reward: points, tier, and what was taken already."""
+
+    def __init__(self, member_id: int, now: datetime) -> None:
+        account = db.session.get_one(Account, member_id)
+        due = sa.select(sa.func.coalesce(sa.func.sum(Lot.points_left), 0)).where(
+            Lot.member_id == member_id, Lot.points_left > 0, Lot.expires_at <= now
+        )
+        self.now = now
+        self.points = account.balance_points - (db.session.scalar(due) or 0)
+        self.ladder = tiers.ladder()
+        self.rank = tiers.rank(self.ladder, account.tier_code)
+        taken = sa.select(LimitCounter.reward_id, LimitCounter.quantity).where(
+            LimitCounter.member_id == member_id, LimitCounter.period == limits.EVER
+        )
+        self.taken = {row.reward_id: row.quantity for row in db.session.execute(taken)}
+
+    def locked_reason(self, reward: Reward) -> str | None:
+        """Why this shopper can't have a reward however many points there are; None where they can."""
+        if reward.tier_min and tiers.rank(self.ladder, reward.tier_min) > self.rank:
+            name = self.ladder[tiers.rank(self.ladder, reward.tier_min)].name
+            return locked("tier_too_low", tier=name)
+        try:
+            rewards.check_open(reward, now=self.now)
+        except Refused as refusal:
+            return locked(refusal.code)
+        if reward.price_fen:
+            return locked("price_in_money")
+        limit = reward.per_member_limit
+        if limit is not None and self.taken.get(reward.id, 0) >= limit:
+            return locked("limit_reached")
+        return locked("sold_out") if reward.units_left <= 0 else None
+
+    def view(self, reward: Reward) -> dict:
+        short_by = max(0, reward.price_points - self.points)
+        same = ("id", "title", "description", "kind", "category", "price_points", "price_fen")
+        also = ("units_left", "per_member_limit", "tier_min", "image_url")
+        return {
+            **{name: getattr(reward, name) for name in same + also},
+            "stock_state": rewards.stock_state(reward),
+            "opens_at": clock.rfc3339(reward.opens_at) if reward.opens_at else None,
+            "closes_at": clock.rfc3339(reward.closes_at) if reward.closes_at else None,
+            "affordable": short_by == 0,
+            "short_by": short_by,
+            "locked_reason": self.locked_reason(reward),
+        }
+
+
+@bp.get("/rewards")
+@bp.arguments(ShelfArgs(), location="query")
+@bp.response(200, page_of(RewardOut, "RewardPage")())
+def list_rewards(args: dict):
+    """What the mall offers, as far as it concerns me."""
+    viewer = Viewer(g.member_id, clock.now())
+    closed = Reward.closes_at.is_not(None) & (Reward.closes_at <= viewer.now)
+    query = sa.select(Reward).where(Reward.published, ~closed)
+    if "affordable" in args:
+        enough = Reward.price_points <= viewer.points
+        query = query.where(enough if args["affordable"] else ~enough)
+    if "category" in args:
+        query = query.where(Reward.category == args["category"])
+    return page(query, Reward.id, viewer.view, args, ascending=True)
+
+
+@bp.get("/rewards/<int:reward_id>")
+@bp.response(200, RewardOut())
+def show_reward(reward_id: int):
+    """One reward; what was taken off the shelf is not found."""
+    reward = rewards.find(reward_id)
+    if not reward.published:
+        raise NotFound()
+    return Viewer(g.member_id, clock.now()).view(reward)

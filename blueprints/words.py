@@ -1,0 +1,36 @@
+"""What a ledger entry is called, for shopper and clerk alike."""
+
+from blueprints.errors import language
+from models import LedgerEntry
+
+KINDS = {
+    "purchase": ("消费获得积分", "Points for a purchase"),
+    "check_in": ("每日签到", "Daily sign-in"),
+    "check_in_bonus": ("连续签到奖励", "Sign-in streak bonus"),
+    "redeem": ("兑换礼品", "Traded for a reward"),
+    "cancel": ("取消兑换，积分退回", "Redemption cancelled, points returned"),
+    "expire": ("积分到期", "Points expired"),
+    "adjust": ("人工调整", "Adjusted by the shop"),
+    "referral": ("邀请好友首次消费", "A friend you invited made a first purchase"),
+    "referral_welcome": ("受邀首次消费", "First purchase after an invitation"),
+}
+LOCKED = {
+    "sold_out": ("已兑完", "Sold out"),
+    "not_open_yet": ("尚未开始", "Not open yet"),
+    "closed": ("已结束", "No longer on offer"),
+    "tier_too_low": ("{tier}及以上会员专享", "For {tier} members and above"),
+    "limit_reached": ("已达每人限兑数量", "You have had your share"),
+    "price_in_money": ("需到门店加价购买", "Also has a price in money"),
+}
+
+
+def reason_of(entry: LedgerEntry) -> str:
+    """Why points moved, in the caller's language, with what it was about."""
+    zh, en = KINDS[entry.kind]
+    said = en if language() == "en" else zh
+    return f"{said}：{entry.reason}" if entry.reason else said
+
+
+def locked(code: str, **details: str) -> str:
+    zh, en = LOCKED[code]
+    return (en if language() == "en" else zh).format(**details)
