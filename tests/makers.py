@@ -1,0 +1,72 @@
+"""Makers: fixtures whose arguments are only what matters to a test."""
+
+import itertools
+import secrets
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from mall import clock, members, points, rewards, shop
+from mall.idempotency import Key
+from mall.points import Cause
+from models import Reward, db
+
+_count = itertools.count(1)
+
+
+def a_key(member_id: int | None = None, text: str | None = "new", route: str = "") -> Key:
+    made = secrets.token_hex(16) if text == "new" else text
+    caller = f"member:{member_id}" if member_id else "staff:1"
+    return Key(caller, route or "POST /api/v1/me/redemptions", made, "same")
+
+
+def grant(member_id: int, amount: int, *, expires_at: datetime | None = None) -> None:
+    """Give points as a lot of its own."""
+    now = clock.now()
+    book = points.open_book([member_id], now=now)
+    cause = Cause("adjust", "adjustment", f"made-{next(_count)}", "system")
+    book.grant(member_id, amount, cause, expires_at=expires_at or now + timedelta(days=365))
+    book.write()
+
+
+@pytest.fixture
+def a_member(app: Flask):
+    """Make a member; answers the id."""
+
+    def make(*, points: int = 0, **columns: Any) -> int:
+        number = next(_count)
+        person = {"appid": "wxtest", "openid": f"o-made-{number}", **columns}
+        joined = members.join_many([person], tier_code="base", now=clock.now())
+        member_id = next(iter(joined.values()))
+        if points:
+            from mall.atomic import atomic
+
+            with atomic():
+                grant(member_id, points)
+        return member_id
+
+    return make
+
+
+@pytest.fixture
+def a_reward(hired: dict[str, int]):
+    """Put a reward on the shelf, with its stock."""
+
+    def make(*, units: int = 10, **columns: Any) -> Reward:
+        fields = {"title": f"礼品{next(_count)}", "kind": "pickup", "price_points": 100, **columns}
+        reward = rewards.add(fields, now=clock.now())
+        if units:
+            move = {"quantity": units, "reason": "purchase", "note": "", "unit_cost_fen": None}
+            who = hired["admin"]
+            rewards.move_stock(reward.id, move, staff_id=who, key=a_key(), now=clock.now())
+        db.session.refresh(reward)
+        return reward
+
+    return make
+
+
+@pytest.fixture
+def tune(app: Flask):
+    return shop.tune
