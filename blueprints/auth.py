@@ -7,6 +7,7 @@ from blueprints.contract import Blueprint, Body, Out, idempotent, reply, text
 from blueprints.shapes import ProfileOut, StoreOut
 from mall import clock, gates, login, staff, tokens
 from mall.errors import Unauthenticated, WrongAudience
+from mall.guards import pace
 from mall.wechat import WeChat
 
 TILL_ROLES = ("clerk", "manager")
@@ -14,6 +15,12 @@ OFFICE_ROLES = ("admin", "owner")
 READING_ROLES = ("analyst",)
 
 bp = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Log in")
+
+
+@bp.before_request
+def not_too_fast() -> None:
+    """Nobody may log in faster than a busy mall behind one address does."""
+    pace.check(f"address:{request.remote_addr}", pace.LOG_IN)
 
 
 def _token() -> str:
@@ -31,6 +38,7 @@ def shopper_only() -> None:
         raise WrongAudience()
     g.member_id = tokens.shopper_of(token, now=clock.now())
     g.caller = gates.caller_of(g.member_id)
+    pace.check(g.caller, pace.MEMBER)
 
 
 def clerks_only() -> None:
@@ -55,6 +63,7 @@ def _staff() -> None:
         raise WrongAudience()
     g.staff = staff.of_token(token, now=clock.now())
     g.caller = f"staff:{g.staff.id}"
+    pace.check(g.caller, pace.STAFF)
 
 
 def wechat() -> WeChat:

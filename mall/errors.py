@@ -12,8 +12,9 @@ class MallError(Exception):
     en = "That could not be done."
     retry_after_s: int | None = None
 
-    def __init__(self, **details: object) -> None:
+    def __init__(self, *, retry_after_s: int | None = None, **details: object) -> None:
         self.details = details
+        self.retry_after_s = retry_after_s or type(self).retry_after_s
         super().__init__(f"{self.code} {details}" if details else self.code)
 
     def sentence(self, language: str = "zh") -> str:
