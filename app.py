@@ -14,7 +14,7 @@ from blueprints import errors, public
 from blueprints.contract import MAX_BODY_BYTES, Api
 from mall import commands, jobs, settings
 from mall.guards import client
-from mall.settings import Settings
+from mall.settings import Settings, WrongSetting
 from mall.wechat import SANDBOX_APPID, SANDBOX_SECRET, WeChat
 from models import db
 
@@ -26,9 +26,9 @@ DEVELOPMENT_KEYS = "dev:" + "0" * 32  # tests and one-off commands; make run mak
 def create_app(overrides: Mapping[str, str] | None = None, wechat: WeChat | None = None) -> Flask:
     """The application. `overrides` stand before the environment; `wechat` takes WeChat's place."""
     read = settings.load(overrides)
-    logging.basicConfig(
-        level=read.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    if not read.sandbox and not read.secret_keys:
+        raise WrongSetting("SECRET_KEYS is empty, but WECHAT_APPID is set and needs it.")
+    _log(read)
     app = Flask(__name__, static_folder=None)
     app.config.update(_config(read))
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
@@ -43,9 +43,16 @@ def create_app(overrides: Mapping[str, str] | None = None, wechat: WeChat | None
     blueprints.register(_api(app))
     public.add_plain_routes(app)
     errors.register(app)
+    app.after_request(public.guard_answers)
     for group in (jobs.commands, *commands.GROUPS):
         app.cli.add_command(group)
     return app
+
+
+def _log(read: Settings) -> None:
+    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level=read.log_level.upper(), format=form)
+    logging.getLogger("alembic").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def _config(read: Settings) -> dict[str, Any]:

@@ -23,6 +23,11 @@ GROUPS = (shop_group, imports_group, staff_group, ledger_group)
 def open_shop() -> None:
     """Give a new shop what it can't be without; with the sandbox, the demonstration too."""
     shop.open_shop(now=clock.now())
+    if not current_app.config["SANDBOX"] and shop.setting("demo"):
+        raise click.ClickException(
+            "This database holds the demo shop, whose passwords everybody knows:"
+            " WECHAT_APPID needs another DATABASE_URL or DATA_DIR."
+        )
     if current_app.config["SANDBOX"] and demo.fill(now=clock.now()):
         click.echo("演示店铺已就绪 The demo shop is filled.")
 

@@ -81,6 +81,7 @@ def fill(*, now: datetime) -> bool:
     if db.session.scalar(sa.select(Store.id).limit(1)) is not None:
         return False
     with atomic():
+        shop.tune("demo", True)
         shop.tune("shop_name", "满月生活馆（演示）")
         shop.tune("referral_hold_days", 0)
         for code, name, address in STORES:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+KEPT_KEYS = "secret_keys"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -206,6 +207,14 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(**{field.name: values[field.name] for field in fields(Settings)})  # type: ignore[arg-type]
 
 
+def _kept_keys(path: Path) -> str:
+    """The key ring that `make run` made under DATA_DIR; empty where it has made none."""
+    try:
+        return _key_ring(path.read_text().strip() if path.is_file() else "")
+    except (OSError, ValueError) as wrong:
+        raise WrongSetting(f"The key ring {path} can't be used: {wrong}.") from None
+
+
 def _fill_in(values: dict[str, object]) -> None:
     if values["wechat_appid"] and not values["wechat_secret"]:
         raise WrongSetting("WECHAT_SECRET is empty, but WECHAT_APPID is set and needs it.")
@@ -216,5 +225,6 @@ def _fill_in(values: dict[str, object]) -> None:
     data_dir = Path(str(values["data_dir"])).expanduser().absolute()
     values["data_dir"] = data_dir
     values["rate_limits"] = values["rate_limits"] == "on"
+    values["secret_keys"] = values["secret_keys"] or _kept_keys(data_dir / KEPT_KEYS)
     values["database_url"] = values["database_url"] or f"sqlite:///{data_dir / 'mall.db'}"
     values["redis_url"] = values["redis_url"] or f"unix://{data_dir / 'redis.sock'}"

@@ -12,6 +12,7 @@ from models.base import db, insert
 
 DEFAULTS: dict[str, Any] = {
     "shop_name": "会员运营中心",
+    "demo": False,  # filled with the demonstration: known passwords, never for real customers
     "points_last_months": 12,  # a lot lives to the end of the month this many months on; 0: for ever
     "adjustment_limit_points": 100_000,
     "referral_inviter_points": 100,
