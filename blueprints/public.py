@@ -5,7 +5,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import Flask, Response, abort, current_app, jsonify, send_from_directory
+from flask import Flask, Response, abort, current_app, jsonify, request, send_from_directory
 
 from blueprints.auth import wechat
 from blueprints.contract import Blueprint
@@ -26,6 +26,16 @@ def invitation_picture(invite_code: str):
     """The mini-program code of somebody's invitation."""
     png = code_images.of_invitation(invite_code, wechat=wechat(), now=clock.now())
     return Response(png, mimetype="image/png", headers={"Cache-Control": f"max-age={A_DAY_S}"})
+
+
+def guard_answers(response: Response) -> Response:
+    """Answers of the API are nobody else's to keep, and no answer is to be guessed at."""
+    if request.path.startswith("/api/v1") and "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Frame-Options"] = "DENY"
+    return response
 
 
 def add_plain_routes(app: Flask) -> None:

@@ -114,6 +114,7 @@ def work(schedule: str, threads: int) -> None:
     celery: Celery = current_app.extensions["celery"]
     celery.worker_main(
         [
+            "--quiet",
             "worker",
             "--beat",
             f"--schedule={schedule}",
@@ -122,6 +123,5 @@ def work(schedule: str, threads: int) -> None:
             "--loglevel=WARNING",
             "--without-gossip",
             "--without-mingle",
-            "--quiet",
         ]
     )
