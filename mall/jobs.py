@@ -105,23 +105,20 @@ def run_job(name: str) -> None:
 
 
 @commands.command("work")
-@click.option(
-    "--schedule", type=click.Path(), required=True, help="Where the beat keeps its notes."
-)
 @click.option("--threads", default=2, show_default=True)
-def work(schedule: str, threads: int) -> None:
-    """Run the worker and its beat in the foreground."""
+def work(threads: int) -> None:
+    """Do what the beat asks for, in the foreground."""
+    options = ["--pool=threads", f"--concurrency={threads}", "--without-gossip", "--without-mingle"]
+    _celery().worker_main(["--quiet", "worker", "--loglevel=WARNING", *options])
+
+
+@commands.command("beat")
+@click.option("--notes", type=click.Path(), required=True, help="Where it notes what has run.")
+def beat(notes: str) -> None:
+    """Ask for each job when its time comes, in the foreground; there must be one of these."""
+    _celery().start(["--quiet", "beat", "--loglevel=WARNING", f"--schedule={notes}", "--pidfile="])
+
+
+def _celery() -> Celery:
     celery: Celery = current_app.extensions["celery"]
-    celery.worker_main(
-        [
-            "--quiet",
-            "worker",
-            "--beat",
-            f"--schedule={schedule}",
-            "--pool=threads",
-            f"--concurrency={threads}",
-            "--loglevel=WARNING",
-            "--without-gossip",
-            "--without-mingle",
-        ]
-    )
+    return celery
