@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,49 +48,75 @@ def drain(*, now: datetime) -> int:
         .limit(DRAINED_AT_ONCE)
     )
     batch = db.session.scalars(waiting).all()
-    facts = [(event.id, event.attempts, events.read(event)) for event in batch]
+    told = [Told(event.id, event.attempts, events.read(event)) for event in batch]
     db.session.rollback()
-    silent = [id_ for id_, _, fact in facts if type(fact) not in ON]
-    _close(silent, now)
-    return len(silent) + sum(
-        _tell(id_, attempts, fact, now) for id_, attempts, fact in facts if type(fact) in ON
-    )
+    try:
+        return _tell_together(told, now)
+    except Exception as error:  # one fact must not hold up its neighbours
+        log.info("%s facts are told one at a time: %s", len(told), error)
+        return sum(_tell(each, now) for each in told)
 
 
-def _tell(event_id: int, attempts: int, fact: Fact, now: datetime) -> bool:
-    for reaction in ON[type(fact)]:
+@dataclass(frozen=True)
+class Told:
+    """A fact to be told, under its row's id, and how often that has failed."""
+
+    id: int
+    attempts: int
+    fact: Fact
+
+    @property
+    def reactions(self) -> list[Reaction]:
+        return ON.get(type(self.fact), [])
+
+
+def _tell_together(told: list[Told], now: datetime) -> int:
+    """Every reaction of a batch in one transaction; one that fails undoes all of them."""
+    if not told:
+        return 0
+    with atomic():
+        fresh = _note([(each, reaction) for each in told for reaction in each.reactions], now)
+        for each in told:
+            for reaction in each.reactions:
+                if (each.id, reaction.__name__) in fresh:
+                    reaction(each.fact, now=now)
+        _update([each.id for each in told], done_at=now)
+    return len(told)
+
+
+def _tell(each: Told, now: datetime) -> bool:
+    """A fact by itself, each reaction in a transaction of its own; a failing one is tried later."""
+    for reaction in each.reactions:
         try:
-            _react(event_id, reaction, fact, now)
-        except Exception:  # one reaction's bug must not stop the others' facts
-            log.exception("reaction %s to event %s failed", reaction.__name__, event_id)
-            _postpone(event_id, attempts, now)
+            with atomic():
+                if _note([(each, reaction)], now):
+                    reaction(each.fact, now=now)
+        except Exception:
+            log.exception("reaction %s to event %s failed", reaction.__name__, each.id)
+            _postpone(each, now)
             return False
-    _close([event_id], now)
+    _update([each.id], done_at=now)
     return True
 
 
-def _react(event_id: int, reaction: Reaction, fact: Fact, now: datetime) -> None:
-    """The reaction and the note that it happened, in one transaction."""
-    row = {"event_id": event_id, "reaction": reaction.__name__, "reacted_at": now}
+def _note(pairs: list[tuple[Told, Reaction]], now: datetime) -> set[tuple[int, str]]:
+    """Write down that reactions happen; answers those that had not happened before."""
+    if not pairs:
+        return set()
+    rows = [
+        {"event_id": each.id, "reaction": reaction.__name__, "reacted_at": now}
+        for each, reaction in pairs
+    ]
+    columns = (EventReaction.event_id, EventReaction.reaction)
+    statement = insert(EventReaction).on_conflict_do_nothing().returning(*columns)
     with atomic() as transaction:
-        noted = transaction.execute(
-            insert(EventReaction)
-            .values(**row)
-            .on_conflict_do_nothing()
-            .returning(EventReaction.event_id)
-        ).scalar()
-        if noted is not None:
-            reaction(fact, now=now)
+        return {(row.event_id, row.reaction) for row in transaction.execute(statement, rows)}
 
 
-def _close(event_ids: list[int], now: datetime) -> None:
-    if event_ids:
-        _update(event_ids, done_at=now)
-
-
-def _postpone(event_id: int, attempts: int, now: datetime) -> None:
-    wait_s = min(RETRY_S * 2**attempts, MAX_RETRY_S)
-    _update([event_id], attempts=attempts + 1, retry_at=now + timedelta(seconds=wait_s))
+def _postpone(each: Told, now: datetime) -> None:
+    wait_s = min(RETRY_S * 2**each.attempts, MAX_RETRY_S)
+    retry_at = now + timedelta(seconds=wait_s)
+    _update([each.id], attempts=each.attempts + 1, retry_at=retry_at)
 
 
 def _update(event_ids: list[int], **values: Any) -> None:

