@@ -73,9 +73,14 @@ def business_day(moment: datetime) -> date:
     return moment.astimezone(zone()).date()
 
 
+def start_of_day(day: date) -> datetime:
+    """The first moment of a day in the shop."""
+    return datetime.combine(day, datetime.min.time(), zone())
+
+
 def end_of_day(day: date) -> datetime:
     """The first moment that is no longer `day` in the shop."""
-    return datetime.combine(day + timedelta(days=1), datetime.min.time(), zone())
+    return start_of_day(day + timedelta(days=1))
 
 
 def end_of_month_after(moment: datetime, months: int) -> datetime:

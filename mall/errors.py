@@ -226,6 +226,10 @@ class PaymentNeeded(Refused):
     )
 
 
+class NotDelivered(Refused):
+    code, zh, en = "not_a_delivery", "该礼品不需要发货", "This reward is not one that is sent."
+
+
 class AlreadyUsed(Refused):
     code, zh, en = "already_used", "礼品已领取，不能取消", "Already handed over."
 

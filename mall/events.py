@@ -54,6 +54,12 @@ class RedemptionCancelled(Fact):
 
 
 @dataclass(frozen=True)
+class RedemptionShipped(Fact):
+    kind = "redemption_shipped"
+    redemption_id: int
+
+
+@dataclass(frozen=True)
 class VoucherUsed(Fact):
     kind = "voucher_used"
     voucher_id: int

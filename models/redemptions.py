@@ -20,6 +20,9 @@ class Redemption(Model):
         sa.CheckConstraint(
             "state IN ('issued', 'shipped', 'used', 'cancelled', 'expired')", name="state"
         ),
+        sa.CheckConstraint(
+            "state <> 'shipped' OR tracking_no IS NOT NULL", name="shipped_with_number"
+        ),
         sa.Index("ix_redemptions_member", "member_id", "id"),
         sa.Index("ix_redemptions_reward", "reward_id", "state"),
     )
@@ -34,5 +37,8 @@ class Redemption(Model):
     state: Mapped[str] = mapped_column(sa.String(9), default="issued")
     store_id: Mapped[int | None] = mapped_column(sa.ForeignKey("stores.id"))
     address: Mapped[dict[str, Any] | None]
+    carrier: Mapped[str | None] = mapped_column(sa.String(32))
+    tracking_no: Mapped[str | None] = mapped_column(sa.String(64))
     created_at: Mapped[datetime]
+    shipped_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]

@@ -1,10 +1,18 @@
 """For those who run the mall."""
 
-from blueprints.admin import adjustments, imports, ledger, members, rewards, settings
+from blueprints.admin import (
+    adjustments,
+    imports,
+    ledger,
+    members,
+    redemptions,
+    rewards,
+    settings,
+)
 from blueprints.auth import admins_only
 from blueprints.contract import Blueprint
 
 bp = Blueprint("admin", __name__, url_prefix="/api/v1/admin", description="The console")
 bp.before_request(admins_only)
-for child in (rewards, members, adjustments, imports, ledger, settings):
+for child in (rewards, redemptions, members, adjustments, imports, ledger, settings):
     bp.register_blueprint(child.bp)

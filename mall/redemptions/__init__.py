@@ -2,5 +2,16 @@
 
 from mall.redemptions.cancel import cancel, tell_gate
 from mall.redemptions.redeem import MAX_QUANTITY, ROUTE, Request, redeem, redeem_many
+from mall.redemptions.ship import office_view, ship
 
-__all__ = ["MAX_QUANTITY", "ROUTE", "Request", "cancel", "redeem", "redeem_many", "tell_gate"]
+__all__ = [
+    "MAX_QUANTITY",
+    "ROUTE",
+    "Request",
+    "cancel",
+    "redeem",
+    "office_view",
+    "redeem_many",
+    "ship",
+    "tell_gate",
+]

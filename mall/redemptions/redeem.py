@@ -41,6 +41,7 @@ ROUTE = "POST /api/v1/me/redemptions"
 MAX_QUANTITY = 99
 GATE_TRIES = 2
 NEEDS_VOUCHER = ("pickup", "virtual", "coupon")
+LET_IN = (stock.Verdict.RESERVED, stock.Verdict.ADOPTED)
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def redeem_many(requests: Sequence[Request], *, now: datetime) -> list[Outcome]:
 
     At most one request of a member. Asking twice with one key answers with the first redemption.
     """
+    assert all(1 <= request.quantity <= MAX_QUANTITY for request in requests)
     on_offer = rewards.on_offer(request.reward_id for request in requests)
     outcomes: dict[Request, Outcome | None] = {
         request: _look_over(request, on_offer, now) for request in requests
@@ -124,6 +126,7 @@ class Held:
 
     def __init__(self) -> None:
         self.asks: dict[Request, stock.Ask] = {}
+        self.adopted: set[Request] = set()
 
     def settle(self, requests: Iterable[Request]) -> None:
         self._end(stock.settle, requests)
@@ -133,9 +136,15 @@ class Held:
 
     def end(self, outcomes: Mapping[Request, Outcome]) -> None:
         """Settle what was granted, release the rest."""
-        granted = {request for request, outcome in outcomes.items() if isinstance(outcome, Answer)}
+        granted = {each for each, outcome in outcomes.items() if self._is_taken(each, outcome)}
         self.settle(granted)
         self.release(set(outcomes) - granted)
+
+    def _is_taken(self, request: Request, outcome: Outcome) -> bool:
+        """Whether a lease's units are gone. A twin's answer has taken those of the twin's lease."""
+        if not isinstance(outcome, Answer):
+            return False
+        return not outcome.replayed or request in self.adopted
 
     def _end(self, how: Any, requests: Iterable[Request]) -> None:
         leased = [request for request in requests if request in self.asks]
@@ -164,10 +173,22 @@ def _pass_gate(
         return {request: RewardBusy() if reward.hot else None for request in group}
     outcomes: dict[Request, Outcome | None] = {}
     for (request, ask), verdict in zip(asks.items(), verdicts, strict=True):
-        if verdict is stock.Verdict.RESERVED:
+        if verdict in LET_IN:
             held.asks[request] = ask
-        outcomes[request] = _refusal(verdict, reward)
+        if verdict is stock.Verdict.ADOPTED:
+            held.adopted.add(request)
+        refusal = _refusal(verdict, reward)
+        outcomes[request] = refusal and (_of_key(request.key) or refusal)
     return outcomes
+
+
+def _of_key(key: Key) -> Outcome | None:
+    """What a twin that has finished meanwhile was answered: its unit may be what is missing."""
+    db.session.rollback()  # what this request has read so far may be older than the twin
+    try:
+        return idempotency.find(key)
+    except MallError as refusal:
+        return refusal
 
 
 def _reserve(reward: Offer, asks: list[stock.Ask]) -> list[stock.Verdict]:
@@ -230,6 +251,7 @@ def _decide(
         fresh = [request for request in requests if request not in outcomes]
         book = points.open_book([request.member_id for request in fresh], now=now, lots=True)
         refused = _judge(fresh, on_offer, book)
+        idempotency.drop_many([request.key for request in refused])
         outcomes |= refused
         outcomes |= _record([r for r in fresh if r not in refused], on_offer, book)
     return outcomes

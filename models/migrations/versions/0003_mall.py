@@ -109,13 +109,20 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=9), nullable=False),
         sa.Column("store_id", ID, nullable=True),
         sa.Column("address", JSON, nullable=True),
+        sa.Column("carrier", sa.String(length=32), nullable=True),
+        sa.Column("tracking_no", sa.String(length=64), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("shipped_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "state IN ('issued', 'shipped', 'used', 'cancelled', 'expired')",
             name=op.f("ck_redemptions_state"),
         ),
         sa.CheckConstraint("points_paid >= 0", name=op.f("ck_redemptions_points_paid")),
+        sa.CheckConstraint(
+            "state <> 'shipped' OR tracking_no IS NOT NULL",
+            name=op.f("ck_redemptions_shipped_with_number"),
+        ),
         sa.CheckConstraint("quantity BETWEEN 1 AND 99", name=op.f("ck_redemptions_quantity")),
         sa.ForeignKeyConstraint(
             ["member_id"], ["accounts.member_id"], name=op.f("fk_redemptions_member_id")

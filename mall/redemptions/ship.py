@@ -1,0 +1,49 @@
+"""Send a redemption's parcel."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mall import clock
+from mall.atomic import atomic
+from mall.errors import AlreadyCancelled, NotDelivered, NotFound
+from mall.events import RedemptionShipped, record
+from mall.idempotency import Answer, Key
+from models import Redemption, Reward, db
+
+
+def office_view(redemption: Redemption) -> dict[str, Any]:
+    """A redemption as the mall's admins see it."""
+    moments = {
+        name: getattr(redemption, name) for name in ("created_at", "cancelled_at", "shipped_at")
+    }
+    same = ("id", "member_id", "reward_id", "quantity", "points_paid", "state", "store_id")
+    also = ("address", "carrier", "tracking_no")
+    return {
+        **{name: getattr(redemption, name) for name in same + also},
+        **{name: clock.rfc3339(at) if at else None for name, at in moments.items()},
+        "title": db.session.get_one(Reward, redemption.reward_id).title,
+    }
+
+
+def ship(redemption_id: int, parcel: dict[str, str], *, key: Key, now: datetime) -> Answer:
+    """Note the carrier and number of a parcel; said again, it corrects them."""
+    with atomic() as transaction:
+        key.claim(now=now)
+        shipped = transaction.execute(
+            sa.update(Redemption)
+            .where(
+                Redemption.id == redemption_id,
+                Redemption.state.in_(("issued", "shipped")),
+                Redemption.reward_id.in_(sa.select(Reward.id).where(Reward.kind == "delivery")),
+            )
+            .values(**parcel, state="shipped", shipped_at=now)
+        )
+        found = db.session.get(Redemption, redemption_id, populate_existing=True)
+        if found is None:
+            raise NotFound()
+        if shipped.rowcount == 0:
+            raise AlreadyCancelled() if found.state == "cancelled" else NotDelivered()
+        record(RedemptionShipped(found.member_id, found.id), now=now)
+        return key.store(200, office_view(found))
