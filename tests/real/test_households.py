@@ -176,10 +176,11 @@ def test_a_step_that_fails_ends_the_run():
 
 
 def test_refused_and_lost_rows_are_named():
-    answer = {"created": 3, "updated": 1, "refused": 2, "known": 1}
+    refused = [{"line": line, "reason": "空"} for line in (3, 5)]
+    answer = {"created": 3, "updated": 1, "known": 1, "refused_count": 2, "refused": refused}
 
     assert missing_rows(Step("import members", answer, 1.0, 9), written=7) == [
-        "import members: 2 rows refused"
+        "import members: 2 rows refused; line 3: 空; line 5: 空"
     ]
     assert len(missing_rows(Step("import members", answer, 1.0, 9), written=8)) == 2
     assert missing_rows(Step("import members", {"known": 8}, 1.0, 9), written=8) == []
