@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from flask import current_app
@@ -33,13 +33,18 @@ def open_shop() -> None:
 
 
 def _import(take: Callable[..., Report], path: str, dry_run: bool) -> None:
-    """Run an import with a bar that follows the bytes read."""
+    """Run an import with a bar that follows the rows taken."""
     with (
         Path(path).open(encoding="utf-8-sig", newline="") as file,
-        click.progressbar(length=_rows_in(path), label=Path(path).name) as bar,
+        click.progressbar(length=_rows_in(path), label=Path(path).name, file=_stderr()) as bar,
     ):
         report = take(file, dry_run=dry_run, progress=bar.update)
     click.echo(json.dumps(report.view(dry_run=dry_run), ensure_ascii=False))
+
+
+def _stderr() -> IO[str]:
+    """Where a bar is drawn: the summary on stdout is for programs."""
+    return click.get_text_stream("stderr")
 
 
 def _rows_in(path: str) -> int:
