@@ -11,7 +11,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import blueprints
 from blueprints import errors, public
-from blueprints.contract import MAX_BODY_BYTES, Api
+from blueprints.contract import MAX_BODY_BYTES
+from blueprints.openapi import Api
 from mall import commands, jobs, settings
 from mall.guards import client
 from mall.settings import Settings, WrongSetting
@@ -40,7 +41,7 @@ def create_app(overrides: Mapping[str, str] | None = None, wechat: WeChat | None
     client.connect(app)
     app.extensions["wechat"] = wechat or _wechat(read, app)
     app.extensions["celery"] = jobs.make_celery(app)
-    blueprints.register(_api(app))
+    blueprints.register(Api(app))
     public.add_plain_routes(app)
     errors.register(app)
     app.after_request(public.guard_answers)
@@ -81,7 +82,11 @@ def _config(read: Settings) -> dict[str, Any]:
 
 def _engine_options(read: Settings) -> dict[str, Any]:
     """A connection for each thread and a few to spare; PostgreSQL gives up on a lock after a second."""
-    options: dict[str, Any] = {"pool_size": read.web_threads + 4, "max_overflow": 8}
+    options: dict[str, Any] = {
+        "pool_size": read.web_threads + 4,
+        "max_overflow": 8,
+        "hide_parameters": True,  # a failure is logged with its statement, never with whose it was
+    }
     if read.database_url.startswith("postgresql"):
         limits = "-c lock_timeout=2000 -c idle_in_transaction_session_timeout=30000"
         options["connect_args"] = {"options": limits, "connect_timeout": 3}
@@ -96,10 +101,3 @@ def _wechat(read: Settings, app: Flask) -> WeChat:
         api_url=read.wechat_api_url,
         redis=app.extensions["redis"],
     )
-
-
-def _api(app: Flask) -> Api:
-    api = Api(app)
-    scheme = {"type": "http", "scheme": "bearer"}
-    api.spec.components.security_scheme("bearer", scheme)
-    return api

@@ -1,28 +1,28 @@
 """The contract's shapes: strict bodies, idempotency keys, pages, and OpenAPI made from them."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from functools import wraps
 from typing import Any
 
 import marshmallow as ma
 from flask import Response, g, request
-from flask_smorest import Api as SmorestApi
 from flask_smorest import Blueprint as SmorestBlueprint
 from marshmallow import fields, validate
 from webargs.flaskparser import FlaskParser
 
-from mall import idempotency
+from blueprints.openapi import LARGEST_ID
+from mall import idempotency, keys
 from mall.errors import KeyInvalid, KeyMissing, Malformed
 from mall.idempotency import Answer, Key, Replayed
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_NUMBER = 10**9
 MAX_DEPTH = 20
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,64}")
-LARGEST_ID = 2**53 - 1
 
 
 class Body(ma.Schema):
@@ -32,24 +32,15 @@ class Body(ma.Schema):
         unknown = ma.RAISE
 
 
+class Nothing(Body):
+    """An empty body: {} or none at all."""
+
+
 class Out(ma.Schema):
     """What we answer: every field is always there."""
 
     def on_bind_field(self, _name: str, field: fields.Field) -> None:
         field.required = True
-
-
-class Problem(ma.Schema):
-    """RFC 9457, with a stable `code`; the numbers behind a refusal stand beside these."""
-
-    type = fields.String(required=True)
-    title = fields.String(required=True)
-    status = fields.Integer(required=True)
-    detail = fields.String(required=True)
-    code = fields.String(required=True)
-
-    class Meta:
-        unknown = ma.INCLUDE
 
 
 def whole(low: int, high: int, **options: Any) -> fields.Integer:
@@ -63,19 +54,52 @@ def positive(**options: Any) -> fields.Integer:
 
 def signed(**options: Any) -> fields.Integer:
     """A whole number but 0."""
-    bounds = validate.Range(-MAX_NUMBER, MAX_NUMBER)
-    return fields.Integer(strict=True, validate=[bounds, validate.NoneOf([0])], **options)
+    checks = [validate.Range(-MAX_NUMBER, MAX_NUMBER), validate.NoneOf([0])]
+    return fields.Integer(strict=True, validate=checks, metadata={"not": {"const": 0}}, **options)
 
 
 def an_id(**options: Any) -> fields.Integer:
     return whole(1, LARGEST_ID, **options)
 
 
+def an_id_asked(**options: Any) -> fields.Integer:
+    """An id in a query, where all is text."""
+    return fields.Integer(validate=validate.Range(1, LARGEST_ID), **options)
+
+
 def text(low: int, high: int, **options: Any) -> fields.String:
     """Text of `low` to `high` characters, not counting blanks at its ends."""
-    pattern = validate.Regexp(r"^\S(.*\S)?$", re.DOTALL, error="no blanks at the ends")
+    pattern = Pattern(r"^\S([\s\S]*\S)?$", error="no blanks at the ends")
     checks: list[Any] = [validate.Length(low, high)]
     return fields.String(validate=checks + ([pattern] if low else []), **options)
+
+
+class Pattern(validate.Regexp):
+    """A pattern for the whole of a text: `$` alone would let a line's end follow."""
+
+    def __call__(self, value: str) -> str:
+        if not self.regex.fullmatch(value):
+            raise ma.ValidationError(self.error)
+        return value
+
+
+def when(**options: Any) -> fields.AwareDateTime:
+    """A moment in a body, RFC 3339 with offset, of an age that a zone can't push off the calendar."""
+    return fields.AwareDateTime(format="iso", validate=_of_our_age, **options)
+
+
+def _of_our_age(value: datetime) -> None:
+    if not EARLIEST <= value < LATEST:
+        raise ma.ValidationError(f"from {EARLIEST.year} to {LATEST.year - 1}")
+
+
+def a_day(**options: Any) -> fields.Date:
+    """A day in a request."""
+    return fields.Date(validate=_day_of_our_age, **options)
+
+
+def _day_of_our_age(value: date) -> None:
+    _of_our_age(datetime(value.year, value.month, value.day, tzinfo=UTC))
 
 
 def moment(**options: Any) -> fields.String:
@@ -136,6 +160,11 @@ class Parser(FlaskParser):
         raw = req.get_data(cache=True)
         return parse(raw) if raw.strip() else {}
 
+    def load_querystring(self, req: Any, schema: ma.Schema) -> Any:
+        if any("\0" in value for _, value in req.args.items(multi=True)):
+            raise Malformed()
+        return super().load_querystring(req, schema)
+
     def handle_error(self, error: ma.ValidationError, *_: Any, **__: Any) -> Any:
         raise Malformed(errors=error.messages) from None
 
@@ -144,18 +173,18 @@ class Blueprint(SmorestBlueprint):
     ARGUMENTS_PARSER = Parser()
 
 
-class Api(SmorestApi):
-    ERROR_SCHEMA = Problem
-    DEFAULT_RESPONSE_CONTENT_TYPE = "application/json"
+def takes_header(name: str, schema: dict[str, str], *, required: bool) -> Callable[..., Any]:
+    """Document a header that a view reads."""
+    header = {"in": "header", "name": name, "required": required, "schema": schema}
 
-    def _register_responses(self) -> None:
-        """Refusals are problem+json; the answers' own type comes from each blueprint."""
-        self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/problem+json"
-        super()._register_responses()
-        self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/json"
+    def decorate(view: Any) -> Any:
+        documented = getattr(view, "_apidoc", {})
+        known = documented.get("arguments", {})
+        parameters = [*known.get("parameters", []), header]
+        view._apidoc = {**documented, "arguments": {**known, "parameters": parameters}}
+        return view
 
-    def _register_error_handlers(self) -> None:
-        """blueprints/errors.py has the one table of statuses."""
+    return decorate
 
 
 def idempotent(
@@ -183,17 +212,8 @@ def idempotent(
                 answer.set_data(reveal(answer.get_data()))
             return answer
 
-        documented = getattr(asked, "_apidoc", {})
-        parameter = {
-            "in": "header",
-            "name": "Idempotency-Key",
-            "required": required,
-            "schema": {"type": "string", "pattern": f"^{KEY_PATTERN.pattern}$"},
-        }
-        manual = documented.get("manual_doc", {})
-        header = [*manual.get("parameters", []), parameter]
-        asked._apidoc = {**documented, "manual_doc": {**manual, "parameters": header}}  # type: ignore[attr-defined]
-        return asked
+        schema = {"type": "string", "pattern": f"^{KEY_PATTERN.pattern}$"}
+        return takes_header("Idempotency-Key", schema, required=required)(asked)
 
     return decorate if view is None else decorate(view)
 
@@ -211,12 +231,15 @@ def _key(required: bool, sealed: bool) -> Key:
 
 
 def _fingerprint() -> str:
-    """What was asked, whatever its white space: path, query and body."""
+    """What was asked, whatever its white space: path, query and body, which may hold a password."""
     raw = request.get_data(cache=True)
     if request.is_json and raw.strip():
         raw = json.dumps(parse(raw), sort_keys=True).encode()
     asked = request.full_path.encode() + b"\n" + raw
-    return hashlib.sha256(asked).hexdigest()
+    oldest = list(keys.ring())[-1]  # a ring that is turned keeps it longest
+    digest = keys.digest("request", oldest, asked)
+    assert digest is not None
+    return digest.hex()
 
 
 def reply(answer: Answer) -> Response:

@@ -9,7 +9,8 @@ from flask import Flask, Response, abort, current_app, jsonify, request, send_fr
 
 from blueprints.auth import wechat
 from blueprints.contract import Blueprint
-from mall import clock, code_images
+from mall import clock, code_images, members
+from mall.errors import NotFound
 from mall.guards.client import reachable
 from models import db
 
@@ -24,6 +25,8 @@ bp = Blueprint("public", __name__, url_prefix="/api/v1", description="For everyb
 @bp.doc(security=[])
 def invitation_picture(invite_code: str):
     """The mini-program code of somebody's invitation."""
+    if not set(invite_code) <= set(members.INVITE_ALPHABET):
+        raise NotFound()
     png = code_images.of_invitation(invite_code, wechat=wechat(), now=clock.now())
     return Response(png, mimetype="image/png", headers={"Cache-Control": f"max-age={A_DAY_S}"})
 

@@ -11,7 +11,7 @@ from models import PointsAdjustment
 
 STATES = ["pending", "posted", "rejected"]
 
-bp = Blueprint("adjustments", __name__)
+bp = Blueprint("adjustments", __name__, description="Points by hand")
 
 
 class AdjustmentBody(Body):
@@ -33,7 +33,7 @@ class AdjustmentOut(Out):
     balance_after = fields.Integer(allow_none=True)
 
 
-@bp.post("/members/<int:member_id>/points-adjustments")
+@bp.post("/members/<id:member_id>/points-adjustments")
 @idempotent
 @bp.arguments(AdjustmentBody())
 @bp.response(201, AdjustmentOut())
@@ -63,7 +63,7 @@ class ReviewBody(Body):
     approved = fields.Boolean(required=True, truthy={True}, falsy={False})
 
 
-@bp.post("/points-adjustments/<int:adjustment_id>/review")
+@bp.post("/points-adjustments/<id:adjustment_id>/review")
 @idempotent
 @bp.arguments(ReviewBody())
 @bp.response(200, AdjustmentOut())

@@ -13,7 +13,7 @@ CSV_BODY = {
     "content": {"text/csv": {"schema": {"type": "string"}}},
 }
 
-bp = Blueprint("imports", __name__)
+bp = Blueprint("imports", __name__, description="CSV files")
 
 
 class ImportArgs(Schema):

@@ -5,7 +5,7 @@ from marshmallow import fields
 from blueprints.contract import Blueprint, Out
 from mall import ledger
 
-bp = Blueprint("ledger", __name__)
+bp = Blueprint("ledger", __name__, description="The books' own proof")
 
 
 class MismatchOut(Out):

@@ -14,7 +14,7 @@ from models import Account, LedgerEntry, Lot, Member, Purchase, Referral, Tier, 
 
 RECENT = 20
 
-bp = Blueprint("members", __name__)
+bp = Blueprint("members", __name__, description="Search, and everything about one")
 
 
 class MemberArgs(PageArgs):
@@ -95,7 +95,7 @@ def list_members(args: dict):
     return page(query, Member.id, _row, args)
 
 
-@bp.get("/members/<int:member_id>")
+@bp.get("/members/<id:member_id>")
 @bp.response(200, Member360Out())
 def show_member(member_id: int):
     """Everything about a member on one page."""

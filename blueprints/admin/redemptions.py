@@ -5,21 +5,31 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from marshmallow import fields, validate
 
-from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
+from blueprints.contract import (
+    Blueprint,
+    Body,
+    Out,
+    a_day,
+    an_id_asked,
+    idempotent,
+    moment,
+    reply,
+    text,
+)
 from blueprints.pages import PageArgs, page, page_of
 from mall import clock, redemptions
 from models import Redemption
 
 STATES = ["issued", "shipped", "used", "cancelled", "expired"]
 
-bp = Blueprint("redemptions", __name__)
+bp = Blueprint("redemptions", __name__, description="Every redemption, and parcels")
 
 
 class RedemptionArgs(PageArgs):
     state = fields.String(validate=validate.OneOf(STATES))
-    reward_id = fields.Integer(validate=validate.Range(1))
-    store_id = fields.Integer(validate=validate.Range(1))
-    day = fields.Date()
+    reward_id = an_id_asked()
+    store_id = an_id_asked()
+    day = a_day()
 
 
 class OfficeRedemptionOut(Out):
@@ -64,7 +74,7 @@ class ParcelBody(Body):
     tracking_no = text(1, 64, required=True)
 
 
-@bp.post("/redemptions/<int:redemption_id>/shipment")
+@bp.post("/redemptions/<id:redemption_id>/shipment")
 @idempotent
 @bp.arguments(ParcelBody())
 @bp.response(200, OfficeRedemptionOut())

@@ -11,12 +11,15 @@ from blueprints.contract import (
     Blueprint,
     Body,
     Out,
+    Pattern,
     idempotent,
     moment,
     positive,
     reply,
     signed,
+    takes_header,
     text,
+    when,
     whole,
 )
 from blueprints.pages import PageArgs, page, page_of
@@ -29,7 +32,7 @@ from models.rewards import KINDS
 
 MAX_LASTS_DAYS = 3650
 
-bp = Blueprint("rewards", __name__)
+bp = Blueprint("rewards", __name__, description="Rewards and their stock")
 
 
 class RewardFields(Body):
@@ -39,13 +42,13 @@ class RewardFields(Body):
     description = text(0, 1000)
     kind = fields.String(validate=validate.OneOf(KINDS))
     category = text(0, 32)
-    image_url = fields.String(validate=validate.Regexp(r"^(|/[^\s]{1,299}|https://[^\s]{1,290})$"))
+    image_url = fields.String(validate=Pattern(r"^(|/\S{1,299}|https://\S{1,290})$"))
     price_points = whole(0, MAX_NUMBER)
     price_fen = whole(0, MAX_NUMBER)
     per_member_limit = positive(allow_none=True)
     tier_min = text(1, 16, allow_none=True)
-    opens_at = fields.AwareDateTime(format="iso", allow_none=True)
-    closes_at = fields.AwareDateTime(format="iso", allow_none=True)
+    opens_at = when(allow_none=True)
+    closes_at = when(allow_none=True)
     published = fields.Boolean(truthy={True}, falsy={False})
     hot = fields.Boolean(truthy={True}, falsy={False})
     sort = whole(-MAX_NUMBER, MAX_NUMBER)
@@ -114,7 +117,7 @@ def add_reward(body: dict, *, key):
     return reply(rewards.shelve(body, key=key, now=clock.now()))
 
 
-@bp.get("/rewards/<int:reward_id>")
+@bp.get("/rewards/<id:reward_id>")
 @bp.response(200, AdminRewardOut(), headers={"ETag": {"schema": {"type": "string"}}})
 def show_reward(reward_id: int):
     """One reward; its ETag is what a change must name."""
@@ -125,14 +128,10 @@ def _with_etag(reward: Reward) -> tuple[dict, dict]:
     return rewards.admin_view(reward), {"ETag": f'"{reward.version}"'}
 
 
-@bp.patch("/rewards/<int:reward_id>")
+@bp.patch("/rewards/<id:reward_id>")
+@takes_header("If-Match", {"type": "string", "pattern": r'^"?[0-9]{1,9}"?$'}, required=True)
 @bp.arguments(RewardFields())
 @bp.response(200, AdminRewardOut(), headers={"ETag": {"schema": {"type": "string"}}})
-@bp.doc(
-    parameters=[
-        {"in": "header", "name": "If-Match", "required": True, "schema": {"type": "string"}}
-    ]
-)
 def change_reward(body: dict, reward_id: int):
     """Change a reward that nobody has changed since it was read."""
     return _with_etag(rewards.change(reward_id, body, version=_version()))
@@ -171,7 +170,7 @@ class MovedOut(Out):
     move = fields.Nested(MoveOut)
 
 
-@bp.post("/rewards/<int:reward_id>/stock-moves")
+@bp.post("/rewards/<id:reward_id>/stock-moves")
 @idempotent
 @bp.arguments(StockMoveBody())
 @bp.response(201, MovedOut())
@@ -195,7 +194,7 @@ class StockOut(Out):
     drift = fields.Integer(allow_none=True)
 
 
-@bp.get("/rewards/<int:reward_id>/stock")
+@bp.get("/rewards/<id:reward_id>/stock")
 @bp.response(200, StockOut())
 def show_stock(reward_id: int):
     """What SQL and the gate say of a reward's stock, side by side."""

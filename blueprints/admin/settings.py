@@ -8,7 +8,7 @@ from blueprints.pages import PageArgs, page, page_of
 from mall import clock, stores, tiers
 from models import CheckInRule, EarningRule, Store, db
 
-bp = Blueprint("settings", __name__)
+bp = Blueprint("settings", __name__, description="Stores, and the rows a shopkeeper tunes")
 
 
 class StoreBody(Body):

@@ -5,14 +5,24 @@ from datetime import datetime, timedelta
 from flask import g
 from marshmallow import ValidationError, fields, validate, validates, validates_schema
 
-from blueprints.contract import Blueprint, Body, Out, an_id, idempotent, positive, reply, text
+from blueprints.contract import (
+    Blueprint,
+    Body,
+    Out,
+    an_id,
+    idempotent,
+    positive,
+    reply,
+    text,
+    when,
+)
 from mall import clock, members, purchases, tokens
 from mall.purchases import Receipt
 
 MAX_ITEMS = 200
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
-bp = Blueprint("purchases", __name__)
+bp = Blueprint("purchases", __name__, description="Receipts")
 
 
 class ItemBody(Body):
@@ -28,7 +38,7 @@ class PurchaseBody(Body):
     member_id = an_id()
     receipt_no = text(1, 64, required=True)
     amount_fen = positive(required=True)
-    paid_at = fields.AwareDateTime(format="iso")
+    paid_at = when()
     items = fields.List(fields.Nested(ItemBody), validate=validate.Length(0, MAX_ITEMS))
 
     @validates_schema

@@ -7,7 +7,7 @@ from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply,
 from blueprints.shapes import TierOut, VoucherOut
 from mall import clock, scans
 
-bp = Blueprint("scans", __name__)
+bp = Blueprint("scans", __name__, description="Members' and vouchers' codes")
 
 
 class ScanBody(Body):

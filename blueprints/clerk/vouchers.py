@@ -3,11 +3,11 @@
 from flask import g
 from marshmallow import fields
 
-from blueprints.contract import Blueprint, Body, Out, idempotent, reply
+from blueprints.contract import Blueprint, Nothing, Out, idempotent, reply
 from blueprints.shapes import VoucherOut
 from mall import clock, vouchers
 
-bp = Blueprint("vouchers", __name__)
+bp = Blueprint("vouchers", __name__, description="Hand-over")
 
 
 class HandOverOut(Out):
@@ -22,7 +22,7 @@ class UsedOut(Out):
 
 @bp.post("/vouchers/<string:code>/use")
 @idempotent
-@bp.arguments(Body(), required=False)
+@bp.arguments(Nothing(), required=False)
 @bp.response(200, UsedOut())
 def use_voucher(_body: dict, code: str, *, key):
     """Verify a voucher: once, at its store, before it expires."""

@@ -3,15 +3,14 @@
 from datetime import date
 
 from flask import g
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
-from blueprints.contract import Blueprint, Body, Out, business_day, idempotent, reply
+from blueprints.contract import Blueprint, Nothing, Out, Pattern, business_day, idempotent, reply
 from mall import checkins, clock
-from mall.errors import Malformed
 
-MONTH = validate.Regexp(r"^20\d\d-(0[1-9]|1[0-2])$")
+MONTH = Pattern(r"^20[0-9]{2}-(0[1-9]|1[0-2])$")
 
-bp = Blueprint("checkins", __name__)
+bp = Blueprint("checkins", __name__, description="Daily sign-in and its calendar")
 
 
 class BonusOut(Out):
@@ -30,7 +29,7 @@ class CheckInOut(Out):
 
 @bp.post("/me/checkins")
 @idempotent(required=False)
-@bp.arguments(Body(), required=False)
+@bp.arguments(Nothing(), required=False)
 @bp.response(201, CheckInOut())
 @bp.alt_response(200, schema=CheckInOut(), success=True, description="Signed in already today")
 def check_in(_body: dict, *, key):
@@ -57,8 +56,4 @@ def show_month(args: dict):
     """A month of my sign-ins; this month where none is named."""
     now = clock.now()
     month = args.get("month", f"{clock.business_day(now):%Y-%m}")
-    try:
-        first = date.fromisoformat(f"{month}-01")
-    except ValueError:
-        raise Malformed() from None
-    return checkins.calendar(g.member_id, first, now=now)
+    return checkins.calendar(g.member_id, date.fromisoformat(f"{month}-01"), now=now)

@@ -14,7 +14,7 @@ from models import Account, Lot, Member, Voucher, db
 
 EARLIEST_BIRTHDAY = date(1900, 1, 1)
 
-bp = Blueprint("profile", __name__)
+bp = Blueprint("profile", __name__, description="Profile, phone and card")
 
 
 class ProfileBody(Body):

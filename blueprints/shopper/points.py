@@ -10,7 +10,7 @@ from blueprints.words import reason_of
 from mall import clock
 from models import LedgerEntry
 
-bp = Blueprint("points", __name__)
+bp = Blueprint("points", __name__, description="The history of points")
 
 
 def entry_view(entry: LedgerEntry) -> dict:

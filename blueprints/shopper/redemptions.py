@@ -6,7 +6,18 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import fields, validate
 
-from blueprints.contract import Blueprint, Body, Out, an_id, idempotent, moment, reply, text, whole
+from blueprints.contract import (
+    Blueprint,
+    Body,
+    Nothing,
+    Out,
+    an_id,
+    idempotent,
+    moment,
+    reply,
+    text,
+    whole,
+)
 from blueprints.pages import PageArgs, page, page_of
 from blueprints.shapes import OwnVoucherOut
 from mall import clock, redemptions, vouchers
@@ -16,7 +27,7 @@ from models import Redemption, Reward, Voucher, db
 
 STATES = validate.OneOf(["issued", "shipped", "used", "cancelled", "expired"])
 
-bp = Blueprint("redemptions", __name__)
+bp = Blueprint("redemptions", __name__, description="Points traded for rewards, and vouchers")
 
 
 class AddressBody(Body):
@@ -102,7 +113,7 @@ def list_redemptions(args: dict):
     return page(query, Redemption.id, _view, args)
 
 
-@bp.get("/me/redemptions/<int:redemption_id>")
+@bp.get("/me/redemptions/<id:redemption_id>")
 @bp.response(200, RedemptionOut())
 def show_redemption(redemption_id: int):
     """One of my redemptions."""
@@ -123,9 +134,9 @@ class CancelledOut(Out):
     grace_days = fields.Integer()
 
 
-@bp.post("/me/redemptions/<int:redemption_id>/cancellation")
+@bp.post("/me/redemptions/<id:redemption_id>/cancellation")
 @idempotent
-@bp.arguments(Body(), required=False)
+@bp.arguments(Nothing(), required=False)
 @bp.response(200, CancelledOut())
 def cancel(_body: dict, redemption_id: int, *, key):
     """Take a redemption back, as long as nothing was handed over."""

@@ -9,7 +9,7 @@ from blueprints.pages import PageArgs, page, page_of
 from mall import members
 from models import Member, Referral, db
 
-bp = Blueprint("referrals", __name__)
+bp = Blueprint("referrals", __name__, description="Invite code and invited friends")
 
 
 class ReferralOut(Out):

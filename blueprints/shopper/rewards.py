@@ -14,7 +14,7 @@ from mall.errors import NotFound, Refused
 from models import Account, LimitCounter, Lot, Reward, db
 from models.rewards import KINDS
 
-bp = Blueprint("shelf", __name__)
+bp = Blueprint("rewards", __name__, description="The mall's shelf")
 
 
 class RewardOut(Out):
@@ -106,7 +106,7 @@ def list_rewards(args: dict):
     return page(query, Reward.id, viewer.view, args, ascending=True)
 
 
-@bp.get("/rewards/<int:reward_id>")
+@bp.get("/rewards/<id:reward_id>")
 @bp.response(200, RewardOut())
 def show_reward(reward_id: int):
     """One reward; what was taken off the shelf is not found."""

@@ -1,0 +1,101 @@
+"""Callers by role, and a shop in which every list has rows."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.caller import Caller
+from tests.makers import grant
+
+STAFF = {
+    "clerk": "clerk-a",
+    "manager": "manager-a",
+    "admin": "admin",
+    "owner": "owner",
+    "analyst": "analyst",
+}
+ROLES = ("nobody", "shopper", *STAFF)
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def as_role(anybody, as_shopper, as_staff) -> Callable[[str], Caller]:
+    """Somebody of a role; `nobody` has no token."""
+
+    @cache
+    def call_as(role: str) -> Caller:
+        if role == "nobody":
+            return anybody
+        return as_shopper("somebody") if role == "shopper" else as_staff(STAFF[role])
+
+    return call_as
+
+
+@pytest.fixture
+def grant_points(app) -> Callable[[Caller, int], None]:
+    """Give a shopper points that last a year."""
+
+    def give(shopper: Caller, points: int) -> None:
+        grant(shopper.id, points)
+
+    return give
+
+
+@pytest.fixture
+def redeem() -> Callable[..., Any]:
+    """Trade points for a reward; answers the redemption."""
+
+    def trade(shopper: Caller, reward: Any, **more: Any) -> Any:
+        answer = shopper.post("/me/redemptions", {"reward_id": reward.id, "quantity": 1, **more})
+        assert answer.status_code == 201, answer.json
+        return answer.json
+
+    return trade
+
+
+@pytest.fixture
+def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
+    """A shop in which every list has three rows or more; answers who and what is in it."""
+    shopper, admin, clerk = as_shopper("busy"), as_staff("admin"), as_staff("clerk-a")
+    code = shopper.get("/me/referral").json["invite_code"]
+    friends = [as_shopper(f"friend-{n}", invite_code=code) for n in range(3)]
+    for _ in range(3):
+        grant(shopper.id, 400)
+    rewards = [a_reward(price_points=10) for _ in range(3)]
+    redemptions = [redeem(shopper, reward) for reward in rewards]
+    path = f"/admin/members/{shopper.id}/points-adjustments"
+    change = {"points": 100_001, "reason": "补偿"}
+    adjustments = [admin.post(path, change).json for _ in range(3)]
+    admin.post("/admin/stores", {"code": "C", "name": "C店"})
+    return {
+        "shopper": shopper,
+        "admin": admin,
+        "clerk": clerk,
+        "friends": friends,
+        "rewards": rewards,
+        "redemptions": redemptions,
+        "adjustments": adjustments,
+        "invite_code": code,
+    }
+
+
+@pytest.fixture
+def at_once() -> Callable[..., list[TestResponse]]:
+    """What each of some calls is answered when all of them start at the same moment."""
+
+    def start(calls: list[Callable[[], TestResponse]]) -> list[TestResponse]:
+        gate = threading.Barrier(len(calls))
+
+        def run(call: Callable[[], TestResponse]) -> TestResponse:
+            gate.wait(PATIENCE_S)
+            return call()
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(run, calls))
+
+    return start

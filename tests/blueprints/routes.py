@@ -1,0 +1,103 @@
+"""Every call that takes a body: who may make it, and a body it takes. Rules for all are tried on each."""
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from tests.caller import BASE
+
+ADDRESS = {"name": "小明", "phone": "13800000001", "region": "上海市", "detail": "人民路 1 号"}
+ITEM = {"sku": "s1", "quantity": 1, "amount_fen": 100}
+RECEIPT = {"member_id": 1, "receipt_no": "R1", "amount_fen": 100, "items": [ITEM]}
+REWARD = {
+    "title": "杯子",
+    "kind": "pickup",
+    "price_points": 1,
+    "price_fen": 1,
+    "per_member_limit": 1,
+    "sort": 1,
+    "low_stock_units": 1,
+    "voucher_lasts_days": 1,
+}
+
+
+class Call(NamedTuple):
+    """A call with a JSON body; the numbers in its path may be nobody's."""
+
+    method: str
+    path: str
+    role: str
+    body: dict[str, Any]
+    keyed: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def documented_as(self, path: str) -> bool:
+        """Whether this is the call that the OpenAPI document has under a path."""
+        ours, theirs = f"{BASE}{self.path}".split("/"), path.split("/")
+        pairs = list(zip(ours, theirs, strict=False))
+        return len(ours) == len(theirs) and all(a == b or b[0] == "{" for a, b in pairs[1:])
+
+
+CALLS = (
+    Call("POST", "/auth/wechat", "nobody", {"code": "user-x"}, keyed=False),
+    Call("POST", "/auth/staff", "nobody", {"username": "u", "password": "p"}, keyed=False),
+    Call("PATCH", "/me", "shopper", {"nickname": "小明"}, keyed=False),
+    Call("POST", "/me/phone", "shopper", {"code": "phone-13800000001"}),
+    Call("POST", "/me/checkins", "shopper", {}, keyed=False),
+    Call(
+        "POST",
+        "/me/redemptions",
+        "shopper",
+        {"reward_id": 1, "quantity": 1, "store_id": 1, "address": ADDRESS},
+    ),
+    Call("POST", "/me/redemptions/1/cancellation", "shopper", {}),
+    Call("POST", "/clerk/scans", "clerk", {"code": "888800000000"}, keyed=False),
+    Call("POST", "/clerk/purchases", "clerk", RECEIPT),
+    Call("POST", "/clerk/vouchers/0000/use", "clerk", {}),
+    Call("POST", "/admin/rewards", "admin", REWARD),
+    Call("PATCH", "/admin/rewards/1", "admin", REWARD, keyed=False),
+    Call(
+        "POST",
+        "/admin/rewards/1/stock-moves",
+        "admin",
+        {"quantity": 1, "reason": "purchase", "unit_cost_fen": 1},
+    ),
+    Call(
+        "POST",
+        "/admin/redemptions/1/shipment",
+        "admin",
+        {"carrier": "顺丰", "tracking_no": "SF1"},
+    ),
+    Call("POST", "/admin/members/1/points-adjustments", "admin", {"points": 1, "reason": "补偿"}),
+    Call("POST", "/admin/points-adjustments/1/review", "admin", {"approved": True}),
+    Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
+)
+FILES = (  # POSTs whose body is not JSON
+    Call("POST", "/admin/imports/members", "admin", {}, keyed=False),
+    Call("POST", "/admin/imports/purchases", "admin", {}, keyed=False),
+)
+HEADERS = {"Content-Type": "application/json", "If-Match": '"1"'}
+
+
+def numbers_in(body: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in a body its numbers stand."""
+    items = body.items() if isinstance(body, dict) else enumerate(body)
+    for name, value in items:
+        if isinstance(value, dict | list):
+            yield from numbers_in(value, (*place, name))
+        elif type(value) is int:
+            yield (*place, name)
+
+
+def with_raw(body: dict[str, Any], place: tuple[Any, ...], raw: str) -> bytes:
+    """A body as JSON with some raw text at a place."""
+    changed = copy.deepcopy(body)
+    inner: Any = changed
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = "\0"
+    return json.dumps(changed).replace(json.dumps("\0"), raw).encode()

@@ -1,0 +1,360 @@
+"""Asking twice with one key is asking once, on every POST."""
+
+import json
+import secrets
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from mall import clock, idempotency
+from models import IdempotencyKey, Redemption, db
+from tests.blueprints.routes import CALLS, FILES, REWARD
+from tests.makers import grant
+
+KEYLESS = {  # the contract's own list: auth/*, check-ins, scans and imports
+    "POST /auth/wechat",
+    "POST /auth/staff",
+    "POST /me/checkins",
+    "POST /clerk/scans",
+    "POST /admin/imports/members",
+    "POST /admin/imports/purchases",
+}
+POSTS = [call for call in (*CALLS, *FILES) if call.method == "POST"]
+CSV = "external_id,nickname\nE1,小明\n"
+
+
+class Scenario:
+    """Requests that are granted, each with another body that the same key must not be used for."""
+
+    def __init__(self, shop, redeem, stores, as_shopper, as_staff, anybody):
+        self.shop, self.redeem, self.stores = shop, redeem, stores
+        self.as_shopper, self.as_staff, self.anybody = as_shopper, as_staff, anybody
+
+    def wechat_log_in(self):
+        return self.anybody, "/auth/wechat", {"code": "user-new"}, {"code": "user-other"}
+
+    def staff_log_in(self):
+        body = {"username": "clerk-a", "password": "a long password"}
+        return self.anybody, "/auth/staff", body, {**body, "otp": "1"}
+
+    def phone(self):
+        body = {"code": "phone-13800000001"}
+        return self.shop["shopper"], "/me/phone", body, {"code": "phone-13800000002"}
+
+    def check_in(self):
+        return self.shop["shopper"], "/me/checkins", {}, None
+
+    def redemption(self):
+        body = {"reward_id": self.shop["rewards"][0].id, "quantity": 1}
+        return self.shop["shopper"], "/me/redemptions", body, {**body, "quantity": 2}
+
+    def cancellation(self):
+        done = self.shop["redemptions"][0]["id"]
+        return self.shop["shopper"], f"/me/redemptions/{done}/cancellation", {}, None
+
+    def member_scan(self):
+        payload = self.shop["shopper"].get("/me/card").json["code"]["payload"]
+        return self.shop["clerk"], "/clerk/scans", {"code": payload}, {"code": "888800000000"}
+
+    def voucher_scan(self):
+        code = self.shop["redemptions"][2]["voucher"]["code"]
+        return self.shop["clerk"], "/clerk/scans", {"code": code}, {"code": "888800000000"}
+
+    def purchase(self):
+        body = {"member_id": self.shop["shopper"].id, "receipt_no": "R1", "amount_fen": 100}
+        return self.shop["clerk"], "/clerk/purchases", body, {**body, "amount_fen": 200}
+
+    def voucher_use(self):
+        code = self.shop["redemptions"][1]["voucher"]["code"]
+        return self.shop["clerk"], f"/clerk/vouchers/{code}/use", {}, None
+
+    def new_reward(self):
+        return self.shop["admin"], "/admin/rewards", REWARD, {**REWARD, "title": "碗"}
+
+    def stock_move(self):
+        path = f"/admin/rewards/{self.shop['rewards'][0].id}/stock-moves"
+        body = {"quantity": 5, "reason": "purchase"}
+        return self.shop["admin"], path, body, {**body, "quantity": 6}
+
+    def adjustment(self):
+        path = f"/admin/members/{self.shop['shopper'].id}/points-adjustments"
+        body = {"points": 10, "reason": "补偿"}
+        return self.shop["admin"], path, body, {**body, "points": 11}
+
+    def large_adjustment(self):
+        caller, path, body, other = self.adjustment()
+        return caller, path, {**body, "points": 1_000_000}, other
+
+    def review(self):
+        path = f"/admin/points-adjustments/{self.shop['adjustments'][0]['id']}/review"
+        return self.as_staff("owner"), path, {"approved": True}, {"approved": False}
+
+    def shipment(self):
+        admin, shopper = self.shop["admin"], self.shop["shopper"]
+        reward = admin.post("/admin/rewards", {**REWARD, "kind": "delivery", "price_fen": 0}).json
+        stock = {"quantity": 1, "reason": "purchase"}
+        admin.post(f"/admin/rewards/{reward['id']}/stock-moves", stock)
+        address = {"name": "小明", "phone": "13800000001", "region": "上海", "detail": "1 号"}
+        asked = {"reward_id": reward["id"], "quantity": 1, "address": address}
+        done = shopper.post("/me/redemptions", asked).json["id"]
+        parcel = {"carrier": "顺丰", "tracking_no": "SF1"}
+        other = {**parcel, "tracking_no": "SF2"}
+        return admin, f"/admin/redemptions/{done}/shipment", parcel, other
+
+    def store(self):
+        body = {"code": "N", "name": "新店"}
+        return self.shop["admin"], "/admin/stores", body, {**body, "code": "M"}
+
+    def member_import(self):
+        return self.shop["admin"], "/admin/imports/members", CSV, CSV + "E2,小红\n"
+
+    def purchase_import(self):
+        header = "external_id,store_code,receipt_no,amount_fen,paid_at\n"
+        row = "E1,A,R1,100,2026-01-01T10:00:00+08:00\n"
+        return self.shop["admin"], "/admin/imports/purchases", header, header + row
+
+
+REQUESTS = [name for name in vars(Scenario) if not name.startswith("_")]
+
+
+@pytest.fixture
+def scenario(busy_shop, redeem, stores, as_shopper, as_staff, anybody):
+    return Scenario(busy_shop, redeem, stores, as_shopper, as_staff, anybody)
+
+
+def post(caller, path, body, *, key):
+    if isinstance(body, str):
+        headers = {"Content-Type": "text/csv"}
+        return caller.post(path, data=body.encode(), headers=headers, key=key)
+    return caller.post(path, body, key=key)
+
+
+def three_times(caller, path, body, other):
+    """A request, the same again, and another with the same key (None where there is no other)."""
+    key = secrets.token_hex(16)
+    first, second = (post(caller, path, body, key=key) for _ in range(2))
+    return first, second, None if other is None else post(caller, path, other, key=key)
+
+
+def said(answer):
+    return answer.status_code, answer.json["code"]
+
+
+def test_every_post_is_tried_here_and_needs_a_key_where_the_contract_says_so(contract):
+    documented = {
+        f"POST {path.removeprefix('/api/v1')}": next(
+            header["required"]
+            for header in item["post"]["parameters"]
+            if header["name"] == "Idempotency-Key"
+        )
+        for path, item in contract.document["paths"].items()
+        if "post" in item
+    }
+
+    optional = {name for name, required in documented.items() if not required}
+
+    assert optional == KEYLESS
+    assert len(documented) == len(POSTS)
+
+
+def test_a_key_is_asked_for_by_every_post_but_those(as_role):
+    asked = {call.name: as_role(call.role).post(call.path, call.body, key=None) for call in POSTS}
+
+    missing = {
+        name
+        for name, answer in asked.items()
+        if answer.status_code == 400 and answer.json["code"] == "idempotency_key_missing"
+    }
+
+    assert missing == {call.name for call in POSTS} - KEYLESS
+
+
+def test_a_malformed_key_is_told_from_a_missing_one_on_every_post(as_role):
+    wrong = ["", "a" * 15, "a" * 65, "a" * 15 + " ", "a" * 15 + ".", "é" * 16]
+
+    asked = [
+        as_role(call.role).post(call.path, call.body, key=key) for call in POSTS for key in wrong
+    ]
+
+    assert {said(answer) for answer in asked} == {(400, "idempotency_key_invalid")}
+
+
+def test_the_shortest_and_the_longest_key_will_do(as_role):
+    shopper = as_role("shopper")
+
+    answers = [shopper.post("/me/checkins", key=key) for key in ("aZ09_-" + "a" * 10, "-" * 64)]
+
+    assert [answer.status_code for answer in answers] == [201, 200]
+
+
+@pytest.mark.covers("E2", "G2")
+def test_the_second_answer_is_the_first_byte_for_byte(scenario):
+    asked = {name: getattr(scenario, name)() for name in REQUESTS}
+
+    replays = {name: three_times(*request) for name, request in asked.items()}
+
+    assert {
+        name: first.json for name, (first, _, _) in replays.items() if first.status_code > 202
+    } == {}
+    assert {
+        name
+        for name, (first, second, _) in replays.items()
+        if (first.status_code, first.data) != (second.status_code, second.data)
+    } == set()
+    assert {second.headers.get("Idempotent-Replayed") for _, second, _ in replays.values()} == {
+        "true"
+    }
+    assert {first.headers.get("Idempotent-Replayed") for first, _, _ in replays.values()} == {None}
+    assert {said(other) for _, _, other in replays.values() if other is not None} == {
+        (422, "idempotency_key_reused")
+    }
+
+
+def test_a_redemption_asked_for_twice_pays_once_and_shows_its_code_twice(scenario):
+    caller, path, body, _ = scenario.redemption()
+    key, before = secrets.token_hex(16), caller.get("/me/card").json["points"]["available"]
+
+    first, second = caller.post(path, body, key=key), caller.post(path, body, key=key)
+
+    assert first.json["voucher"]["code"] == second.json["voucher"]["code"]
+    assert caller.get("/me/card").json["points"]["available"] == before - 10
+    kept = db.session.scalar(sa.select(Redemption.id).where(Redemption.request_key == key))
+    assert kept == first.json["id"]
+
+
+def test_a_key_stands_for_a_path_too(scenario):
+    shopper, path, _, _ = scenario.cancellation()
+    other = f"/me/redemptions/{scenario.shop['redemptions'][1]['id']}/cancellation"
+    key = secrets.token_hex(16)
+
+    first, second = shopper.post(path, key=key), shopper.post(other, key=key)
+
+    assert first.status_code == 200
+    assert said(second) == (422, "idempotency_key_reused")
+
+
+def test_a_key_stands_for_a_query_too(scenario):
+    admin, path, body, _ = scenario.member_import()
+    key = secrets.token_hex(16)
+
+    first, second = (
+        post(admin, f"{path}?dry_run=true", body, key=key),
+        post(admin, path, body, key=key),
+    )
+
+    assert (first.status_code, first.json["dry_run"]) == (200, True)
+    assert said(second) == (422, "idempotency_key_reused")
+
+
+def test_white_space_and_the_order_of_fields_make_no_other_body(scenario):
+    caller, path, body, _ = scenario.redemption()
+    key = secrets.token_hex(16)
+    turned = json.dumps(dict(reversed(body.items())), indent=4).encode()
+
+    first = caller.post(path, body, key=key)
+    second = caller.post(path, data=turned, headers={"Content-Type": "application/json"}, key=key)
+
+    assert (second.status_code, second.data) == (201, first.data)
+
+
+def test_a_key_belongs_to_its_caller(as_shopper, a_reward):
+    one, two = as_shopper("one"), as_shopper("two")
+    reward, key = a_reward(price_points=0, units=2), secrets.token_hex(16)
+    body = {"reward_id": reward.id, "quantity": 1}
+
+    answers = [caller.post("/me/redemptions", body, key=key) for caller in (one, two)]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json["id"] != answers[1].json["id"]
+    assert all("Idempotent-Replayed" not in answer.headers for answer in answers)
+
+
+def test_a_key_belongs_to_its_route(scenario):
+    shopper, path, body, _ = scenario.redemption()
+    key = secrets.token_hex(16)
+
+    first, second = shopper.post(path, body, key=key), shopper.post("/me/checkins", key=key)
+
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert "Idempotent-Replayed" not in second.headers
+
+
+def test_a_refusal_is_not_kept_and_is_judged_anew(as_shopper, a_reward):
+    shopper, reward, key = as_shopper("poor"), a_reward(price_points=100), secrets.token_hex(16)
+    body = {"reward_id": reward.id, "quantity": 1}
+
+    refused = shopper.post("/me/redemptions", body, key=key)
+    grant(shopper.id, 100)
+    granted = shopper.post("/me/redemptions", body, key=key)
+
+    assert said(refused) == (409, "not_enough_points")
+    assert (granted.status_code, granted.json["points_paid"]) == (201, 100)
+    assert "Idempotent-Replayed" not in granted.headers
+
+
+def test_a_key_that_was_refused_may_be_used_with_another_body(as_shopper, a_reward):
+    shopper, dear, free = as_shopper("poor"), a_reward(price_points=100), a_reward(price_points=0)
+    key = secrets.token_hex(16)
+
+    refused = shopper.post("/me/redemptions", {"reward_id": dear.id, "quantity": 1}, key=key)
+    granted = shopper.post("/me/redemptions", {"reward_id": free.id, "quantity": 1}, key=key)
+
+    assert (refused.status_code, granted.status_code) == (409, 201)
+
+
+def test_while_the_first_is_still_running_the_second_is_asked_to_wait(scenario):
+    caller, path, body, _ = scenario.purchase()
+    key = secrets.token_hex(16)
+    caller.post(path, body, key=key)
+    change_kept(key, state="running", status=None, body=None)
+
+    answer = caller.post(path, body, key=key)
+
+    assert said(answer) == (409, "idempotency_key_in_progress")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_after_a_week_the_answer_is_gone_and_the_key_still_spent(scenario):
+    caller, path, body, _ = scenario.purchase()
+    key = secrets.token_hex(16)
+    caller.post(path, body, key=key)
+    idempotency.prune(now=clock.now() + timedelta(days=7, seconds=1))
+
+    answer = caller.post(path, body, key=key)
+
+    assert said(answer) == (409, "idempotency_key_expired")
+
+
+def test_within_a_week_the_answer_is_still_there(scenario):
+    caller, path, body, _ = scenario.purchase()
+    key = secrets.token_hex(16)
+    first = caller.post(path, body, key=key)
+    idempotency.prune(now=clock.now() + timedelta(days=6, hours=23))
+
+    answer = caller.post(path, body, key=key)
+
+    assert (answer.status_code, answer.data) == (201, first.data)
+
+
+@pytest.mark.covers("D1")
+def test_a_check_in_with_a_key_answers_for_its_own_day_for_ever(app, as_shopper):
+    shopper, key = as_shopper("daily"), secrets.token_hex(16)
+    shopper.post("/me/checkins", key=None)
+    second = shopper.post("/me/checkins", key=key)
+    app.config["CLOCK_OFFSET_S"] = 86_400
+
+    tomorrow = as_shopper("daily").post("/me/checkins", key=key)
+
+    assert (second.status_code, second.json["already"]) == (200, True)
+    assert (tomorrow.status_code, tomorrow.data) == (200, second.data)
+    assert tomorrow.headers["Idempotent-Replayed"] == "true"
+
+
+def change_kept(key: str, **values) -> None:
+    """Change what is kept of a key, past every rule of ours."""
+    db.session.rollback()
+    with db.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        connection.execute(
+            sa.update(IdempotencyKey).where(IdempotencyKey.key == key).values(**values)
+        )

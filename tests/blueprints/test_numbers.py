@@ -1,0 +1,85 @@
+"""Every number in every body is a whole number within its bounds, or the request is refused."""
+
+from tests.blueprints.routes import CALLS, HEADERS, numbers_in, with_raw
+
+NO_NUMBERS = (
+    ["1.0", "1.5", "1e3", "1E0", "-0.0", '"5"', '"x"', '""', "true", "false", "[]", "[1]", "{}"]
+    + ["NaN", "Infinity", "-Infinity", "1" + "0" * 400, "9" * 5000, str(2**63), str(-(2**63) - 1)]
+    + ["0x1", "01", "+1", "1_000", "１"]
+)
+LARGEST = {"quantity in /me/redemptions": 99, "voucher_lasts_days": 3650}
+IDS = ("reward_id", "store_id", "member_id")
+PRICES = ("price_points", "price_fen", "unit_cost_fen", "low_stock_units")
+SIGNED = ("points", "quantity in /admin/rewards/1/stock-moves")
+NULL_MEANS_NONE = ("per_member_limit", "unit_cost_fen")
+DECIDED = (200, 201, 202, 404, 409)  # read, and granted or refused by a rule
+NUMBERS = [(call, place) for call in CALLS for place in numbers_in(call.body)]
+
+
+def named(call, place, table) -> str | None:
+    """A number's name in a table: alone, or with its path."""
+    names = (place[-1], f"{place[-1]} in {call.path}")
+    return next((name for name in names if name in table), None)
+
+
+def bounds(call, place) -> tuple[int, int]:
+    """The smallest and the largest that a number may be, by the contract."""
+    if named(call, place, IDS):
+        return 1, 2**53 - 1
+    largest = LARGEST.get(named(call, place, LARGEST) or "", 10**9)
+    if named(call, place, SIGNED) or place[-1] == "sort":
+        return -largest, largest
+    return (0 if named(call, place, PRICES) else 1), largest
+
+
+def wrong_for(call, place) -> list[str]:
+    """What this number can't be."""
+    low, high = bounds(call, place)
+    wrong = [*NO_NUMBERS, str(low - 1), str(high + 1)]
+    if not named(call, place, NULL_MEANS_NONE):
+        wrong.append("null")
+    if named(call, place, SIGNED):
+        wrong.append("0")
+    return wrong
+
+
+def send(caller, call, place, raw: str):
+    data = with_raw(call.body, place, raw)
+    if call.method == "PATCH":
+        return caller.call("PATCH", call.path, data=data, headers=HEADERS)
+    return caller.post(call.path, data=data, headers=HEADERS)
+
+
+def test_what_is_no_whole_number_in_bounds_is_refused(as_role):
+    asked = {
+        (call.name, place, raw): send(as_role(call.role), call, place, raw)
+        for call, place in NUMBERS
+        for raw in wrong_for(call, place)
+    }
+
+    refused = (400, "application/problem+json", "malformed")
+
+    said = {
+        case: (answer.status_code, answer.content_type, answer.json.get("code"))
+        for case, answer in asked.items()
+    }
+    assert {case: answer for case, answer in said.items() if answer != refused} == {}
+    assert len(said) > len(NUMBERS) * len(NO_NUMBERS)
+
+
+def test_the_smallest_and_the_largest_number_are_taken(as_role):
+    asked = {
+        (call.name, place, edge): send(as_role(call.role), call, place, str(edge)).status_code
+        for call, place in NUMBERS
+        for edge in bounds(call, place)
+    }
+
+    not_looked_at = {case: status for case, status in asked.items() if status not in DECIDED}
+
+    assert not_looked_at == {}
+
+
+def test_there_are_numbers_to_be_tried():
+    found = {place[-1] for _, place in NUMBERS}
+
+    assert found >= {"reward_id", "quantity", "amount_fen", "points", "price_points", "member_id"}

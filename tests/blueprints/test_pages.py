@@ -1,0 +1,147 @@
+"""Every list: newest first, a page at a time, by a cursor that only we can make."""
+
+LISTS = {
+    "/me/points/entries": "shopper",
+    "/me/redemptions": "shopper",
+    "/me/vouchers": "shopper",
+    "/me/referrals": "shopper",
+    "/rewards": "shopper",
+    "/admin/rewards": "admin",
+    "/admin/redemptions": "admin",
+    "/admin/members": "admin",
+    "/admin/points-adjustments": "admin",
+    "/admin/stores": "admin",
+    "/admin/earning-rules": "admin",
+}
+WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
+ASCENDING = {"/rewards", "/admin/stores"}
+NAMELESS = {"/me/referrals"}  # a friend has no id that is another's to know
+
+
+def pages(caller, path: str, limit: int) -> list[list[dict]]:
+    """A list from its first page to its last."""
+    found, cursor = [], ""
+    for _ in range(20):
+        answer = caller.get(f"{path}?limit={limit}{cursor}")
+        assert answer.status_code == 200, answer.json
+        found.append(answer.json["items"])
+        if answer.json["next_cursor"] is None:
+            return found
+        cursor = f"&cursor={answer.json['next_cursor']}"
+    raise AssertionError(f"{path} does not end")
+
+
+def refused(answer) -> bool:
+    return (answer.status_code, answer.json.get("code")) == (400, "malformed")
+
+
+def test_every_documented_list_is_tried_here(contract):
+    documented = {
+        path.removeprefix("/api/v1")
+        for path, item in contract.document["paths"].items()
+        for parameter in item.get("get", {}).get("parameters", [])
+        if parameter["name"] == "cursor"
+    }
+
+    assert documented == set(LISTS)
+
+
+def test_walking_every_page_gives_each_row_once_in_order(busy_shop):
+    walks = {
+        path: [row for page in pages(busy_shop[role], path, 1) for row in page]
+        for path, role in LISTS.items()
+    }
+
+    whole = {path: busy_shop[role].get(f"{path}?limit=100").json for path, role in LISTS.items()}
+
+    assert {p: len(rows) for p, rows in walks.items() if len(rows) < 3} == {
+        "/admin/earning-rules": 1
+    }
+    assert walks == {path: answer["items"] for path, answer in whole.items()}
+    assert {answer["next_cursor"] for answer in whole.values()} == {None}
+    for path in set(LISTS) - NAMELESS:
+        ids = [row["id"] for row in walks[path]]
+        assert ids == sorted(set(ids), reverse=path not in ASCENDING), path
+
+
+def test_a_page_holds_as_many_as_were_asked_for_and_twenty_unasked(busy_shop, as_shopper, a_member):
+    for _ in range(20):
+        a_member()
+    admin = busy_shop["admin"]
+
+    lengths = [len(page) for page in pages(admin, "/admin/members", 10)]
+    unasked = admin.get("/admin/members").json
+
+    assert lengths == [10, 10, 4]
+    assert len(unasked["items"]) == 20 and unasked["next_cursor"]
+
+
+def test_a_row_that_comes_while_somebody_reads_moves_no_other(busy_shop, as_shopper):
+    admin = busy_shop["admin"]
+    before = [row["id"] for row in admin.get("/admin/members?limit=100").json["items"]]
+    first = admin.get("/admin/members?limit=2").json
+    as_shopper("late")
+
+    second = admin.get(f"/admin/members?limit=100&cursor={first['next_cursor']}").json
+
+    assert [row["id"] for row in first["items"] + second["items"]] == before
+
+
+def test_a_cursor_that_is_not_ours_is_refused_by_every_list(busy_shop):
+    made = busy_shop["admin"].get("/admin/members?limit=1").json["next_cursor"]
+    name, place, tag = made.split(".")
+    broken = ["", "x", "1", "..", "k2.1.", f"{name}.{place}", f"{name}.{int(place) + 1}.{tag}"]
+    broken += [f"{name}.-1.{tag}", f"k9.{place}.{tag}", f"{made}x", made[:-1], made.upper()]
+    broken += [
+        "%00",
+        "%FF",
+        f"{name}.{'9' * 40}.{tag}",
+        f"{name}.%D9%A1.{tag}",
+        "a" * 65,
+        "a" * 9999,
+    ]
+
+    answers = {
+        (path, cursor): busy_shop[role].get(f"{path}?cursor={cursor}")
+        for path, role in LISTS.items()
+        for cursor in broken
+    }
+
+    assert [case for case, answer in answers.items() if not refused(answer)] == []
+
+
+def test_the_cursor_of_another_list_is_refused(busy_shop):
+    cursors = {
+        path: busy_shop[role].get(f"{path}?limit=1").json["next_cursor"]
+        for path, role in LISTS.items()
+        if path != "/admin/earning-rules"
+    }
+
+    answers = {
+        (path, of): busy_shop[role].get(f"{path}?cursor={cursor}")
+        for path, role in LISTS.items()
+        for of, cursor in cursors.items()
+        if of != path
+    }
+
+    assert [case for case, answer in answers.items() if not refused(answer)] == []
+    assert len(answers) > 90
+
+
+def test_a_limit_is_from_one_to_a_hundred(busy_shop):
+    wrong = ["0", "101", "-1", "1.5", "1e1", "", "ten", "NaN", "9" * 5000]
+
+    answers = {
+        (path, limit): busy_shop[role].get(f"{path}?limit={limit}")
+        for path, role in LISTS.items()
+        for limit in wrong
+    }
+
+    assert [case for case, answer in answers.items() if not refused(answer)] == []
+
+
+def test_short_lists_come_whole_in_the_same_shape(as_role):
+    answers = {path: as_role("admin").get(path).json for path in WHOLE}
+
+    assert {path: answer["next_cursor"] for path, answer in answers.items()} == dict.fromkeys(WHOLE)
+    assert min(len(answer["items"]) for answer in answers.values()) > 3

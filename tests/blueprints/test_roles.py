@@ -1,0 +1,144 @@
+"""Who may call what: every route of the application against every role."""
+
+import pytest
+from flask import Flask
+
+from tests.blueprints.conftest import ROLES
+from tests.caller import Caller
+
+ALL = set(ROLES)
+SHOPPER = {"shopper"}
+TILL = {"clerk", "manager"}
+OFFICE = {"admin", "owner"}
+READING = OFFICE | {"analyst"}
+
+ALLOWED = {
+    "GET /": ALL,
+    "GET /home/<path:name>": ALL,
+    "GET /livez": ALL,
+    "GET /readyz": ALL,
+    "GET /api/docs": ALL,
+    "GET /api/docs/": ALL,
+    "GET /api/docs/<path:name>": ALL,
+    "GET /api/openapi.json": ALL,
+    "POST /api/v1/auth/wechat": ALL,
+    "POST /api/v1/auth/staff": ALL,
+    "GET /api/v1/wxacodes/<string(length=8):invite_code>.png": ALL,
+    "GET /api/v1/me": SHOPPER,
+    "PATCH /api/v1/me": SHOPPER,
+    "POST /api/v1/me/phone": SHOPPER,
+    "GET /api/v1/me/card": SHOPPER,
+    "GET /api/v1/me/points/entries": SHOPPER,
+    "POST /api/v1/me/checkins": SHOPPER,
+    "GET /api/v1/me/checkins": SHOPPER,
+    "GET /api/v1/rewards": SHOPPER,
+    "GET /api/v1/rewards/<id:reward_id>": SHOPPER,
+    "POST /api/v1/me/redemptions": SHOPPER,
+    "GET /api/v1/me/redemptions": SHOPPER,
+    "GET /api/v1/me/redemptions/<id:redemption_id>": SHOPPER,
+    "POST /api/v1/me/redemptions/<id:redemption_id>/cancellation": SHOPPER,
+    "GET /api/v1/me/vouchers": SHOPPER,
+    "GET /api/v1/me/referral": SHOPPER,
+    "GET /api/v1/me/referrals": SHOPPER,
+    "POST /api/v1/clerk/scans": TILL,
+    "POST /api/v1/clerk/purchases": TILL,
+    "POST /api/v1/clerk/vouchers/<string:code>/use": TILL,
+    "GET /api/v1/admin/rewards": READING,
+    "POST /api/v1/admin/rewards": OFFICE,
+    "GET /api/v1/admin/rewards/<id:reward_id>": READING,
+    "PATCH /api/v1/admin/rewards/<id:reward_id>": OFFICE,
+    "POST /api/v1/admin/rewards/<id:reward_id>/stock-moves": OFFICE,
+    "GET /api/v1/admin/rewards/<id:reward_id>/stock": READING,
+    "GET /api/v1/admin/redemptions": READING,
+    "POST /api/v1/admin/redemptions/<id:redemption_id>/shipment": OFFICE,
+    "GET /api/v1/admin/members": READING,
+    "GET /api/v1/admin/members/<id:member_id>": READING,
+    "POST /api/v1/admin/members/<id:member_id>/points-adjustments": OFFICE,
+    "GET /api/v1/admin/points-adjustments": READING,
+    "POST /api/v1/admin/points-adjustments/<id:adjustment_id>/review": OFFICE,
+    "POST /api/v1/admin/imports/members": OFFICE,
+    "POST /api/v1/admin/imports/purchases": OFFICE,
+    "GET /api/v1/admin/ledger/verification": READING,
+    "GET /api/v1/admin/stores": READING,
+    "POST /api/v1/admin/stores": OFFICE,
+    "GET /api/v1/admin/tiers": READING,
+    "GET /api/v1/admin/earning-rules": READING,
+    "GET /api/v1/admin/checkin-rules": READING,
+}
+IN_PATHS = {"name": "x.png", "invite_code": "22222222", "code": "x"}
+
+
+def routes(app: Flask) -> dict[str, str]:
+    """Every route, with a path that leads to it."""
+    found = {}
+    for rule in app.url_map.iter_rules():
+        values = {name: IN_PATHS.get(name, 999) for name in rule.arguments}
+        built = rule.build(values)
+        assert built is not None
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            found[f"{method} {rule.rule}"] = built[1]
+    return found
+
+
+def test_every_route_says_here_who_may_call_it(app):
+    known = set(routes(app))
+
+    missing, gone = known - set(ALLOWED), set(ALLOWED) - known
+
+    assert (missing, gone) == (set(), set())
+
+
+@pytest.mark.covers("K4")
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_do_what_the_table_says_and_nothing_else(role, app, as_role):
+    caller: Caller = as_role(role)
+
+    statuses = {
+        name: call(caller, name.partition(" ")[0], path) for name, path in routes(app).items()
+    }
+
+    refused = 401 if role == "nobody" else 403
+    let_in = {name for name, status in statuses.items() if status not in (401, 403)}
+    assert let_in == {name for name, roles in ALLOWED.items() if role in roles}
+    assert {statuses[name] for name in set(statuses) - let_in} == {refused}
+
+
+def call(caller: Caller, method: str, path: str) -> int:
+    """The status of a call whose body nobody can read: who is let in gets as far as that."""
+    headers = {"Authorization": f"Bearer {caller.token}"} if caller.token else {}
+    if method != "GET":
+        headers |= {"Idempotency-Key": "a" * 16, "If-Match": '"1"'}
+    with caller.app.test_client() as client:
+        data = b"{" if method != "GET" else None
+        return client.open(
+            path, method=method, headers=headers, data=data, buffered=True
+        ).status_code
+
+
+@pytest.mark.covers("K4")
+def test_an_analyst_may_look_but_not_touch(as_role, a_reward):
+    analyst, reward = as_role("analyst"), a_reward()
+
+    seen = analyst.get(f"/admin/rewards/{reward.id}")
+    change = analyst.patch(
+        f"/admin/rewards/{reward.id}", {"title": "x"}, headers={"If-Match": '"1"'}
+    )
+
+    assert seen.status_code == 200
+    assert (change.status_code, change.json["code"]) == (403, "wrong_audience")
+    assert as_role("admin").get(f"/admin/rewards/{reward.id}").json["title"] == reward.title
+
+
+@pytest.mark.covers("K4", "K9")
+def test_what_one_shopper_has_is_not_there_for_another(as_shopper, a_reward, redeem):
+    one, two = as_shopper("one"), as_shopper("two")
+    mine = redeem(one, a_reward(price_points=0))["id"]
+
+    answers = [
+        two.get(f"/me/redemptions/{mine}"),
+        two.post(f"/me/redemptions/{mine}/cancellation"),
+    ]
+
+    assert [(a.status_code, a.json["code"]) for a in answers] == [(404, "not_found")] * 2
+    assert one.get(f"/me/redemptions/{mine}").json["state"] == "issued"
+    assert two.get("/me/redemptions").json["items"] == two.get("/me/vouchers").json["items"] == []
