@@ -78,7 +78,11 @@ def atomic() -> Iterator[Transaction]:
 def _begin() -> Transaction:
     assert not db.session.new and not db.session.dirty, "a change made outside atomic()"
     db.session.rollback()  # ends what a view has read; those rows are read again under the lock
-    return Transaction(db.session.connection(execution_options={"writes": True}))
+    try:
+        return Transaction(db.session.connection(execution_options={"writes": True}))
+    except DBAPIError as error:
+        db.session.rollback()
+        raise _in_our_words(error) from error
 
 
 def _commit(transaction: Transaction) -> None:

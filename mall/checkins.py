@@ -54,13 +54,14 @@ def next_bonus(steps: list[Step], streak_days: int) -> dict[str, int] | None:
 def check_in(member_id: int, *, key: Key, now: datetime) -> Answer:
     """Sign in for today: 201 the first time, 200 with `already` each time after."""
     day = clock.business_day(now)
-    if _marked(member_id, day):
+    if key.text is None and _marked(member_id, day):
         done = _find(member_id, day)
         if done is not None:
             return _again(done)
     with atomic() as transaction:
         key.claim(now=now)
         book = points.open_book([member_id], now=now)
+        book.account(member_id)
         done = _find(member_id, day)
         if done is not None:
             return key.keep(_again(done))
@@ -133,11 +134,14 @@ def _mark(member_id: int, day: date) -> None:
         return  # a lost bit costs a query
 
 
-def days_of_year(member_id: int, year: int) -> list[date]:
-    """The days of a year on which a member signed in; Redis' answer, or SQL's, which Redis learns."""
+def _days_of_year(member_id: int, year: int, count: int) -> list[date]:
+    """The `count` days of a year on which a member signed in; Redis' answer, or SQL's, which it learns.
+
+    A bit that was lost or strays shows in the number of days, and the year is loaded anew.
+    """
     try:
         known = streaks.days_of(member_id, year)
-        if known is not None:
+        if known is not None and len(known) == count:
             return known
         days = _days_in_sql(member_id, year)
         streaks.load(member_id, year, days)
@@ -147,22 +151,28 @@ def days_of_year(member_id: int, year: int) -> list[date]:
 
 
 def _days_in_sql(member_id: int, year: int) -> list[date]:
-    query = sa.select(CheckIn.day).where(
-        CheckIn.member_id == member_id, CheckIn.day.between(date(year, 1, 1), date(year, 12, 31))
-    )
+    query = sa.select(CheckIn.day).where(CheckIn.member_id == member_id, _within(year))
     return list(db.session.scalars(query.order_by(CheckIn.day)))
+
+
+def _within(year: int) -> sa.ColumnElement[bool]:
+    return CheckIn.day.between(date(year, 1, 1), date(year, 12, 31))
 
 
 def calendar(member_id: int, first: date, *, now: datetime) -> dict[str, Any]:
     """A month's days, the running streak and the longest ever."""
     today = clock.business_day(now)
     running = _find(member_id, today) or _find(member_id, today - ONE_DAY)
-    longest = db.session.scalar(
-        sa.select(sa.func.max(CheckIn.streak_days)).where(CheckIn.member_id == member_id)
-    )
+    longest, count = db.session.execute(
+        sa.select(
+            sa.func.max(CheckIn.streak_days),
+            sa.func.count().filter(_within(first.year)),
+        ).where(CheckIn.member_id == member_id)
+    ).one()
+    days = _days_of_year(member_id, first.year, count)
     return {
         "month": f"{first:%Y-%m}",
-        "days": [d.isoformat() for d in _of_month(days_of_year(member_id, first.year), first)],
+        "days": [day.isoformat() for day in _of_month(days, first)],
         "streak_days": running.streak_days if running else 0,
         "longest_streak_days": longest or 0,
         "make_ups_left": 0,

@@ -24,16 +24,20 @@ class _Offset:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.seconds = 0.0
-        self.measured_at = -RESYNC_S * 2
+        self.measured_at: float | None = None
 
     def current(self) -> float:
-        stale = time.monotonic() - self.measured_at > RESYNC_S
-        if stale and self.lock.acquire(blocking=False):
+        """The offset; measured by one thread while others use the last, but for the very first."""
+        if self._is_stale() and self.lock.acquire(blocking=self.measured_at is None):
             try:
-                self._measure()
+                if self._is_stale():
+                    self._measure()
             finally:
                 self.lock.release()
         return self.seconds
+
+    def _is_stale(self) -> bool:
+        return self.measured_at is None or time.monotonic() - self.measured_at > RESYNC_S
 
     def _measure(self) -> None:
         started = time.monotonic()

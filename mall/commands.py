@@ -1,9 +1,10 @@
 """Commands for those who keep the machine: open the shop, import files, hire, prove the ledger."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 from flask import current_app
@@ -33,18 +34,13 @@ def open_shop() -> None:
 
 
 def _import(take: Callable[..., Report], path: str, dry_run: bool) -> None:
-    """Run an import with a bar that follows the rows taken."""
+    """Run an import; the bar goes to stderr, the summary on stdout is for programs."""
     with (
         Path(path).open(encoding="utf-8-sig", newline="") as file,
-        click.progressbar(length=_rows_in(path), label=Path(path).name, file=_stderr()) as bar,
+        click.progressbar(length=_rows_in(path), label=Path(path).name, file=sys.stderr) as bar,
     ):
         report = take(file, dry_run=dry_run, progress=bar.update)
     click.echo(json.dumps(report.view(dry_run=dry_run), ensure_ascii=False))
-
-
-def _stderr() -> IO[str]:
-    """Where a bar is drawn: the summary on stdout is for programs."""
-    return click.get_text_stream("stderr")
 
 
 def _rows_in(path: str) -> int:
@@ -67,7 +63,9 @@ _file_command("purchases", imports.import_purchases, "Import receipts from a CSV
 @staff_group.command("hire")
 @click.argument("username")
 @click.option("--name", required=True)
-@click.option("--role", type=click.Choice(["clerk", "manager", "admin", "analyst", "owner"]))
+@click.option(
+    "--role", type=click.Choice(["clerk", "manager", "admin", "analyst", "owner"]), required=True
+)
 @click.option("--store", "store_code", help="The store's code, for a clerk or manager.")
 @click.password_option()
 def hire(username: str, name: str, role: str, store_code: str | None, password: str) -> None:

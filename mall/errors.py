@@ -243,6 +243,11 @@ class StockPromised(Refused):
     zh, en = "库存不足，最多可减 {units_left} 件", "Only {units_left} units are not promised yet."
 
 
+class TooManyUnits(Refused):
+    code = "too_many_units"
+    zh, en = "库存最多 {limit} 件", "A reward holds {limit} units at most."
+
+
 class RewardBusy(Unavailable):
     code, zh, en = (
         "reward_busy",

@@ -105,6 +105,16 @@ def claim_many(wanted: Sequence[Key], *, now: datetime) -> list[Exception | None
     return [None if key.text is None or _id(key) in ours else _twin_of(key) for key in wanted]
 
 
+def drop_many(claimed: Sequence[Key]) -> None:
+    """Let claimed keys go: what they asked was refused, so it changed nothing and is judged anew."""
+    named = [_id(key) for key in claimed if key.text is not None]
+    if not named:
+        return
+    columns = sa.tuple_(IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key)
+    with atomic() as transaction:
+        transaction.execute(sa.delete(table_of(IdempotencyKey)).where(columns.in_(named)))
+
+
 def _id(key: Key) -> tuple[str, str, str]:
     return key.caller, key.route, str(key.text)
 
@@ -198,7 +208,11 @@ def prune(*, now: datetime) -> int:
     """Empty answers older than a week; the keys stay, so that nothing ever happens twice."""
     old = (
         sa.select(IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key)
-        .where(IdempotencyKey.created_at < now - KEPT, IdempotencyKey.body.is_not(None))
+        .where(
+            IdempotencyKey.created_at < now - KEPT,
+            IdempotencyKey.state == DONE,
+            IdempotencyKey.body.is_not(None),
+        )
         .limit(PRUNED_AT_ONCE)
     )
     columns = sa.tuple_(IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key)

@@ -18,12 +18,14 @@ from mall import clock, members, purchases, stores, tiers
 from mall.atomic import atomic
 from mall.errors import Malformed
 from mall.purchases import Receipt
-from models import Member
+from models import Account, Member
 from models.base import table_of
 
 CHUNK_ROWS = 500
 REFUSED_SHOWN = 1000
 MAX_AMOUNT_FEN = 10**9
+AMOUNT_DIGITS = 10
+EARLIEST_YEAR, LATEST_YEAR = 1900, 2199  # a zone can't push these off the calendar
 MEMBER_COLUMNS = ("external_id", "nickname", "phone", "gender", "birthday", "city", "joined_at")
 PURCHASE_COLUMNS = ("external_id", "card_no", "store_code", "receipt_no", "amount_fen", "paid_at")
 
@@ -37,7 +39,9 @@ class Report:
     known: int = 0
     refused: list[dict[str, Any]] = field(default_factory=list)
     refused_count: int = 0
-    seen: set[tuple[str, str]] = field(default_factory=set)  # receipts met in this file
+    receipts: set[tuple[str, str]] = field(default_factory=set)  # met in this file, as are these:
+    people: set[str] = field(default_factory=set)
+    phones: dict[str, str] = field(default_factory=dict)  # to who has them
 
     def refuse(self, line: int, reason: str) -> None:
         self.refused_count += 1
@@ -51,7 +55,7 @@ class Report:
             "updated": self.updated,
             "known": self.known,
             "refused_count": self.refused_count,
-            "refused": self.refused,
+            "refused": sorted(self.refused, key=lambda row: row["line"]),
         }
 
 
@@ -120,6 +124,9 @@ def _rows(file: TextIO, needed: set[str], known: set[str], report: Report) -> It
             if None in row or None in row.values():
                 report.refuse(reader.line_num, "列数与表头不符")
                 continue
+            if any("\0" in value for value in row.values()):
+                report.refuse(reader.line_num, "含有不能保存的字符")
+                continue
             yield reader.line_num, {name.strip(): value.strip() for name, value in row.items()}
     except (csv.Error, UnicodeDecodeError) as error:
         raise Malformed(line=reader.line_num) from error
@@ -141,41 +148,51 @@ def _read_rows(
 
 
 def _load_members(chunk: list[Row], report: Report, now: datetime) -> None:
-    people: dict[str, dict[str, Any]] = {}
-    for _, person in _read_rows(chunk, lambda row: _person(row, now), report):
-        people[person["external_id"]] = person
-    taken = _phones_taken(people.values())
-    for line, row in chunk:
-        person = people.get(row["external_id"])
-        if person and taken.get(person["phone"], person["external_id"]) != person["external_id"]:
-            report.refuse(line, "手机号已属于其他会员")
-            del people[row["external_id"]]
-    if not people:
+    people: dict[str, tuple[int, dict[str, Any]]] = {}
+    for line, person in _read_rows(chunk, lambda row: _person(row, now), report):
+        if person["external_id"] in report.people:
+            report.refuse(line, "external_id 在文件中重复")
+        else:
+            report.people.add(person["external_id"])
+            people[person["external_id"]] = line, person
+    accepted = _with_own_phones(people, report)
+    if not accepted:
         return
-    joined = members.join_many(list(people.values()), tier_code=tiers.BASE, now=now)
+    joined = members.join_many(list(accepted.values()), tier_code=tiers.BASE, now=now)
     report.created += len(joined)
-    _update_members([person for id_, person in people.items() if id_ not in joined], report)
+    _update_members([person for id_, person in accepted.items() if id_ not in joined], report)
 
 
-def _phones_taken(people: Iterable[dict[str, Any]]) -> dict[str, str | None]:
-    """Phones of members there are to their external ids, and of the file's own first holders."""
-    rows = [(person["phone"], person["external_id"]) for person in people if person["phone"]]
-    query = sa.select(Member.phone, Member.external_id).where(
-        Member.phone.in_([phone for phone, _ in rows])
-    )
+def _with_own_phones(
+    people: dict[str, tuple[int, dict[str, Any]]], report: Report
+) -> dict[str, dict[str, Any]]:
+    """Those whose phone is nobody else's, neither in the shop nor earlier in the file."""
+    phones = [person["phone"] for _, person in people.values() if person["phone"]]
+    query = sa.select(Member.phone, Member.external_id).where(Member.phone.in_(phones))
     with atomic() as transaction:
         taken = {row.phone: row.external_id for row in transaction.execute(query)}
-    for phone, external_id in rows:
-        taken.setdefault(phone, external_id)
-    return taken
+    accepted = {}
+    for external_id, (line, person) in people.items():
+        phone = person["phone"]
+        if phone and taken.get(phone, report.phones.get(phone, external_id)) != external_id:
+            report.refuse(line, "手机号已属于其他会员")
+            continue
+        if phone:
+            report.phones[phone] = external_id
+        accepted[external_id] = person
+    return accepted
 
 
 def _update_members(people: list[dict[str, Any]], report: Report) -> None:
     columns = ("nickname", "phone", "phone_tail", "gender", "city")
-    table = table_of(Member)
+    table, unsaid = table_of(Member), {"gender": "unknown"}
     with atomic() as transaction:
         for person in people:
-            filled = {name: person[name] for name in columns if person[name] not in (None, "")}
+            filled = {
+                name: person[name]
+                for name in columns
+                if person[name] not in (None, "", unsaid.get(name))
+            }
             changed = (
                 transaction.execute(
                     sa.update(table)
@@ -222,10 +239,10 @@ def _load_purchases(chunk: list[Row], report: Report, now: datetime) -> None:
         shown = (values["store_code"], values["receipt_no"])
         if member_id is None:
             report.refuse(line, "没有这个会员")
-        elif shown in report.seen:
+        elif shown in report.receipts:
             report.known += 1
         else:
-            report.seen.add(shown)
+            report.receipts.add(shown)
             receipts.append(_receipt(values, shops[values["store_code"]], member_id))
     recorded = purchases.record_receipts(receipts, now=now)
     report.created += len(recorded)
@@ -244,12 +261,15 @@ def _receipt(values: dict[str, Any], store_id: int, member_id: int) -> Receipt:
 
 
 def _members_named(rows: Iterable[dict[str, Any]]) -> tuple[dict[str, int], dict[str, int]]:
-    """Members of a chunk by external id and by card number."""
+    """Members of a chunk by external id and by card number; closed ones are none."""
     rows = list(rows)
     external = {row["external_id"] for row in rows} - {""}
     cards = {row["card_no"] for row in rows} - {""}
-    query = sa.select(Member.id, Member.external_id, Member.card_no).where(
-        sa.or_(Member.external_id.in_(external), Member.card_no.in_(cards))
+    named = sa.or_(Member.external_id.in_(external), Member.card_no.in_(cards))
+    query = (
+        sa.select(Member.id, Member.external_id, Member.card_no)
+        .join(Account, Account.member_id == Member.id)
+        .where(named, Account.state != "closed")
     )
     with atomic() as transaction:
         found = transaction.execute(query).all()
@@ -276,15 +296,17 @@ def _text(row: dict[str, str], name: str, longest: int, *, needed: bool = True) 
     text = row.get(name, "")
     if needed and not text:
         raise _Wrong(f"{name} 不能为空")
-    if len(text) > longest or "\0" in text:
+    if len(text) > longest:
         raise _Wrong(f"{name} 最多 {longest} 个字符")
     return text
 
 
 def _amount(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:11]) <= MAX_AMOUNT_FEN):
+    digits = text.isascii() and text.isdecimal() and len(text) <= AMOUNT_DIGITS
+    amount_fen = int(text) if digits else 0
+    if not 1 <= amount_fen <= MAX_AMOUNT_FEN:
         raise _Wrong("amount_fen 应为 1 至 1000000000 的整数（分）")
-    return int(text)
+    return amount_fen
 
 
 def _day(text: str) -> date:
@@ -299,6 +321,8 @@ def _moment(row: dict[str, str], name: str) -> datetime:
         moment = datetime.fromisoformat(row[name])
     except ValueError:
         raise _Wrong(f"{name} 应为 RFC 3339 时间") from None
+    if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
+        raise _Wrong(f"{name} 应在 {EARLIEST_YEAR} 至 {LATEST_YEAR} 年间")
     return moment if moment.tzinfo else moment.replace(tzinfo=clock.zone())
 
 

@@ -161,9 +161,9 @@ def vouchers_agree_with_redemptions() -> sa.Select[Any]:
         Redemption.state.label("expected"),
         Voucher.state.label("actual"),
     )
-    found: sa.Select[Any] = pairs.join(
-        Redemption, Redemption.id == Voucher.redemption_id
-    ).where(~agrees)
+    found: sa.Select[Any] = pairs.join(Redemption, Redemption.id == Voucher.redemption_id).where(
+        ~agrees
+    )
     return found
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from mall import clock
 from mall.atomic import atomic
@@ -179,9 +180,12 @@ def bind_phone(member_id: int, phone: str, *, key: Key, now: datetime) -> Answer
         ).first()
         if taken is not None:
             raise PhoneTaken()
-        transaction.execute(
-            sa.update(Member)
-            .where(Member.id == member_id)
-            .values(phone=phone, phone_tail=phone[-4:])
-        )
+        try:
+            transaction.execute(
+                sa.update(Member)
+                .where(Member.id == member_id)
+                .values(phone=phone, phone_tail=phone[-4:])
+            )
+        except IntegrityError:  # another took it between the look and the change
+            raise PhoneTaken() from None
         return key.store(200, {"phone_masked": mask_phone(phone)})

@@ -47,6 +47,11 @@ class LotInBook:
     points_left: int
     written_left: int
 
+    @property
+    def life(self) -> str:
+        """The lot and its end: one that came back with grace can end a second time."""
+        return f"{self.id}@{self.expires_at.timestamp():.6f}" if self.expires_at else str(self.id)
+
 
 @dataclass
 class AccountInBook:
@@ -133,7 +138,7 @@ class Book:
         gone = 0
         for lot in account.lots:
             if self._is_due(lot) and lot.points_left:
-                cause = Cause("expire", "lot", str(lot.id), "system")
+                cause = Cause("expire", "lot", lot.life, "system")
                 posting = self._post(account, -lot.points_left, cause)
                 posting.uses = [(lot.id, lot.points_left)]
                 gone += lot.points_left
@@ -143,15 +148,17 @@ class Book:
     def give_back(self, member_id: int, entry_id: int, cause: Cause, *, grace: timedelta) -> int:
         """Restore what an entry took to the very lots it came from; answers the balance after.
 
-        A lot that has expired meanwhile comes back with `grace` to be spent in.
+        A lot that has expired meanwhile comes back with `grace` to be spent in; what was left in it
+        is written off first, so that it does not come back too. The book must hold the lots.
         """
         account = self.account(member_id)
+        self.expire_due(member_id)
         uses = _uses_of(entry_id)
         points = sum(row.points for row in uses)
         self._post(account, points, cause)
         for row in uses:
-            late = row.expires_at is not None and row.expires_at <= self.now + grace
-            until = max(row.expires_at, self.now + grace) if late else row.expires_at
+            expired = row.expires_at is not None and row.expires_at <= self.now
+            until = self.now + grace if expired else row.expires_at
             self._restored.append({"lot": row.lot_id, "more": row.points, "until": until})
         return account.balance_points
 
@@ -400,17 +407,21 @@ def activate_due(*, now: datetime, expires_at: datetime | None) -> list[PendingG
         if not members:
             return []
         book = open_book(members, now=now)
-        grants = _claim_grants(members, now)
+        closed = {each for each in members if book.account(each).state == "closed"}
+        voided = _claim_grants(closed, "voided", now)
+        grants = _claim_grants(members - closed, "granted", now)
         for grant in grants:
             cause = Cause(grant.kind, grant.ref_kind, grant.ref_id, grant.actor, grant.rule)
             book.grant(grant.member_id, grant.points, cause, expires_at=expires_at)
         book.write()
-        _move_pending([{"member": each.member_id, "delta": -each.points} for each in grants])
+        done = [{"member": each.member_id, "delta": -each.points} for each in [*grants, *voided]]
+        if done:
+            _move_pending(done)
         return grants
 
 
-def _claim_grants(members: set[int], now: datetime) -> list[Any]:
-    """Turn due promises into granted ones; only whoever turns a row may grant it."""
+def _claim_grants(members: set[int], state: str, now: datetime) -> list[Any]:
+    """Turn due promises into granted or voided ones; only whoever turns a row may act on it."""
     table = table_of(PendingGrant)
     with atomic() as transaction:
         return list(
@@ -421,7 +432,7 @@ def _claim_grants(members: set[int], now: datetime) -> list[Any]:
                     table.c.state == "pending",
                     table.c.due_at <= now,
                 )
-                .values(state="granted")
+                .values(state=state)
                 .returning(*table.c)
             ).all()
         )

@@ -41,6 +41,7 @@ def drain(*, now: datetime) -> int:
         sa.select(Event)
         .where(
             Event.done_at.is_(None),
+            Event.kind.in_(events.KINDS),  # another version's facts wait for that version
             Event.attempts < MAX_ATTEMPTS,
             sa.or_(Event.retry_at.is_(None), Event.retry_at <= now),
         )

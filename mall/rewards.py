@@ -9,11 +9,22 @@ import sqlalchemy as sa
 
 from mall import clock
 from mall.atomic import atomic
-from mall.errors import ChangedMeanwhile, Closed, NotFound, NotOpenYet, SoldOut, StockPromised
+from mall.errors import (
+    ChangedMeanwhile,
+    Closed,
+    Malformed,
+    NotFound,
+    NotOpenYet,
+    Refused,
+    SoldOut,
+    StockPromised,
+    TooManyUnits,
+)
 from mall.idempotency import Answer, Key
 from models import Reward, StockMove, db
 from models.base import insert
 
+MAX_UNITS = 10**9  # with a move of as many, still a number the column holds
 STATE_PLENTY, STATE_LOW, STATE_SOLD_OUT = "plenty", "low", "sold_out"
 
 
@@ -83,6 +94,8 @@ def change(reward_id: int, values: dict[str, Any], *, version: int) -> Reward:
             raise NotFound()
         if changed.rowcount == 0:
             raise ChangedMeanwhile(version=reward.version)
+        if reward.opens_at and reward.closes_at and reward.opens_at >= reward.closes_at:
+            raise Malformed(errors={"closes_at": ["must be later than opens_at"]})
     return reward
 
 
@@ -95,7 +108,11 @@ def move_stock(
         key.claim(now=now)
         units_left = transaction.execute(
             sa.update(Reward)
-            .where(Reward.id == reward_id, Reward.units_left + quantity >= 0)
+            .where(
+                Reward.id == reward_id,
+                Reward.units_left + quantity >= 0,
+                Reward.units_stocked + quantity <= MAX_UNITS,
+            )
             .values(
                 units_left=Reward.units_left + quantity,
                 units_stocked=Reward.units_stocked + quantity,
@@ -104,12 +121,18 @@ def move_stock(
             .returning(Reward.units_left)
         ).scalar()
         if units_left is None:
-            raise StockPromised(units_left=find(reward_id).units_left)
+            raise _why_not(find(reward_id), quantity)
         row = {**move, "reward_id": reward_id, "units_left_after": units_left}
         statement = insert(StockMove).values(**row, staff_id=staff_id, created_at=now)
         move_id = transaction.execute(statement.returning(StockMove.id)).scalar()
         view = {**move, "id": move_id, "created_at": clock.rfc3339(now)}
         return key.store(201, {"units_left": units_left, "move": view})
+
+
+def _why_not(reward: Reward, quantity: int) -> Refused:
+    if quantity > 0:
+        return TooManyUnits(limit=MAX_UNITS)
+    return StockPromised(units_left=reward.units_left)
 
 
 def take_many(quantities: Mapping[int, int]) -> None:

@@ -53,7 +53,7 @@ def _member(member_id: int, clerk: Staff, now: datetime) -> dict[str, Any]:
         .join(Tier, Tier.code == Account.tier_code)
         .where(Member.id == member_id)
     )
-    member, account, tier = db.session.execute(query).one()._tuple()
+    member, account, tier = db.session.execute(query).one()
     usable = db.session.scalars(vouchers.usable(member_id, now=now))
     return {
         **NOTHING,

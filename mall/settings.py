@@ -4,6 +4,7 @@ One table says every setting with its default and meaning; the README's table is
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,9 @@ from zoneinfo import ZoneInfo
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 KEPT_KEYS = "secret_keys"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+WHOLE = re.compile(r"-?[0-9]{1,12}")
+KEY_NAME = re.compile(r"[A-Za-z0-9]{1,8}")
+SECRET_LENGTH = 32
 
 
 class WrongSetting(Exception):
@@ -32,7 +36,7 @@ class Setting:
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        number = int(text) if text.lstrip("-").isdecimal() else None
+        number = int(text) if WHOLE.fullmatch(text) else None
         if number is None or not low <= number <= high:
             raise ValueError(f"a whole number from {low} to {high}")
         return number
@@ -57,8 +61,15 @@ def _database(text: str) -> str:
     return text
 
 
+def _scheme(address: str) -> str:
+    try:
+        return urlsplit(address).scheme
+    except ValueError:
+        return ""
+
+
 def _redis(text: str) -> str:
-    if text and urlsplit(text).scheme not in REDIS_SCHEMES:
+    if text and _scheme(text) not in REDIS_SCHEMES:
         raise ValueError("an address that starts with redis://, rediss:// or unix://")
     return text
 
@@ -72,17 +83,18 @@ def _zone(text: str) -> str:
 
 
 def _key_ring(text: str) -> str:
-    for part in filter(None, text.split(",")):
-        name, colon, secret = part.partition(":")
-        if not colon or not name.isalnum() or len(name) > 8 or len(secret) < 32:
-            raise ValueError(
-                "name:secret pairs with commas between, each secret of 32 characters or more"
-            )
+    pairs = [part.partition(":") for part in text.split(",")] if text else []
+    right = [KEY_NAME.fullmatch(name) and len(secret) >= SECRET_LENGTH for name, _, secret in pairs]
+    if not all(right) or len({name for name, _, _ in pairs}) < len(pairs):
+        raise ValueError(
+            "name:secret pairs with commas between, each name once, each secret of"
+            f" {SECRET_LENGTH} characters or more"
+        )
     return text
 
 
 def _address(text: str) -> str:
-    if text and urlsplit(text).scheme not in ("http", "https"):
+    if text and _scheme(text) not in ("http", "https"):
         raise ValueError("an address that starts with http:// or https://")
     return text.rstrip("/")
 

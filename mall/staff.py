@@ -1,5 +1,6 @@
 """Staff: log in, stay logged in, be turned away after wrong passwords."""
 
+import math
 import secrets
 from datetime import datetime, timedelta
 
@@ -53,8 +54,7 @@ def hire(
 def log_in(*, username: str, password: str, key: Key, now: datetime) -> Answer:
     """Open a session. Its token is in the answer and nowhere else; the row keeps a hash."""
     subject = username.lower()
-    if failures("password", subject, since=now - PASSWORD_WINDOW) >= WRONG_PASSWORDS:
-        raise TooManyLogins(minutes=int(PASSWORD_WINDOW.total_seconds() // 60))
+    _check_throttle(subject, now)
     member = db.session.scalar(sa.select(Staff).where(Staff.username == username))
     if not _right(member, password) or member is None:
         fail("password", subject, now=now)
@@ -73,6 +73,20 @@ def log_in(*, username: str, password: str, key: Key, now: datetime) -> Answer:
                 else None,
             },
         )
+
+
+def _check_throttle(subject: str, now: datetime) -> None:
+    """Turn away who was wrong too often, until the first of those failures is old enough."""
+    newest = sa.select(Failure.failed_at).where(
+        Failure.kind == "password",
+        Failure.subject == subject,
+        Failure.failed_at > now - PASSWORD_WINDOW,
+    )
+    newest = newest.order_by(Failure.failed_at.desc()).limit(WRONG_PASSWORDS)
+    failed_at = db.session.scalars(newest).all()
+    if len(failed_at) == WRONG_PASSWORDS:
+        wait_s = math.ceil((failed_at[-1] + PASSWORD_WINDOW - now).total_seconds())
+        raise TooManyLogins(minutes=math.ceil(wait_s / 60), retry_after_s=wait_s)
 
 
 def _open_session(staff_id: int, now: datetime) -> str:

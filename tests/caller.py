@@ -4,9 +4,11 @@ import re
 import secrets
 from typing import Any
 
-from flask import Flask
+from flask import Flask, has_app_context
 from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
+
+from models import db
 
 BASE = "/api/v1"
 
@@ -78,7 +80,9 @@ class Caller:
         headers = dict(options.pop("headers", {}))
         if self.token:
             headers.setdefault("Authorization", f"Bearer {self.token}")
-        with self.app.test_client() as client:
+        if has_app_context():
+            db.session.rollback()  # what the test has read so far is read again from here on
+        with self.app.app_context(), self.app.test_client() as client:  # a session of its own
             response = client.open(BASE + path, method=method, headers=headers, **options)
         self.contract.check(method, BASE + path.partition("?")[0], response)
         return response

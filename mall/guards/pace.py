@@ -26,7 +26,9 @@ def check(subject: str, pace: Pace) -> None:
     if not current_app.config["RATE_LIMITS"]:
         return
     try:
-        wait_ms = script("pace_hit")(keys=[f"pace:{subject}"], args=[1000 // pace.per_s, pace.burst])
+        wait_ms = script("pace_hit")(
+            keys=[f"pace:{subject}"], args=[1000 // pace.per_s, pace.burst]
+        )
     except RedisError:
         return
     if wait_ms:

@@ -29,6 +29,7 @@ class Verdict(Enum):
     HELD = 2
     LIMIT = 3
     SOLD_OUT = 4
+    ADOPTED = 5  # the lease of an earlier attempt, whose units are taken already
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,16 @@
   ARGV[2]  lease_ms how long a lease lasts
   ARGV[3]  limit    units a member may take in the period; 0 for no limit
   ARGV[4]  period   the limit's period
-  ARGV[5]  adopt_ms a lease of the same token older than this passes to the newcomer
+  ARGV[5]  adopt_ms a lease of the same token and quantity older than this passes to the newcomer
   ARGV[6..] member, token, lease, quantity of each request
-  Returns  {seq, verdict...}; verdicts: 1 reserved, 2 held by a twin, 3 limit reached, 4 sold out;
+  Returns  {seq, verdict...}; verdicts: 1 reserved, 2 held by a twin, 3 limit reached, 4 sold out,
+           5 a twin's lease adopted;
            {-1} no gate, {-2, epoch} another epoch, {-3} gate closed: nothing was reserved.
   One script, because a read and a later decrement would let two shoppers pass together. ]]
 local gate, counts, leases, details = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local lease_ms, limit, period = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local adopt_ms = tonumber(ARGV[5])
-local RESERVED, HELD, LIMIT, SOLD_OUT = 1, 2, 3, 4
+local RESERVED, HELD, LIMIT, SOLD_OUT, ADOPTED = 1, 2, 3, 4, 5
 
 local epoch = redis.call('HGET', gate, 'epoch')
 if not epoch then return {-1} end
@@ -35,9 +36,11 @@ end
 local function judge(member, token, id, quantity)
   local deadline = redis.call('ZSCORE', leases, token)
   if deadline then
-    if now_ms + lease_ms - tonumber(deadline) < adopt_ms then return HELD end
+    local held = string.match(redis.call('HGET', details, token) or '', '^[^|]*|([^|]*)|')
+    local young = now_ms + lease_ms - tonumber(deadline) < adopt_ms
+    if young or tonumber(held) ~= quantity then return HELD end
     lease(token, id, quantity, member)
-    return RESERVED
+    return ADOPTED
   end
   if limit > 0 then
     local taken = tonumber(redis.call('HGET', counts, member) or '0')

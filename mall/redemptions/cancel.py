@@ -19,7 +19,7 @@ def cancel(member_id: int, redemption_id: int, *, key: Key, now: datetime) -> An
     """Take a trade back: the points return to their lots, the units to the shelf."""
     with atomic() as transaction:
         key.claim(now=now)
-        book = points.open_book([member_id], now=now)
+        book = points.open_book([member_id], now=now, lots=True)
         trade = _own(member_id, redemption_id)
         limits.give_back(member_id, trade.reward_id, trade.period, trade.quantity)
         _close(trade, now)
@@ -42,12 +42,15 @@ def cancel(member_id: int, redemption_id: int, *, key: Key, now: datetime) -> An
 
 
 def _own(member_id: int, redemption_id: int) -> Redemption:
+    """The member's trade, under the account's lock; raises where it was taken back before."""
     query = sa.select(Redemption).where(
         Redemption.id == redemption_id, Redemption.member_id == member_id
     )
     trade = db.session.scalar(query.execution_options(populate_existing=True))
     if trade is None:
         raise NotFound()
+    if trade.state == "cancelled":
+        raise AlreadyCancelled()
     return trade
 
 
@@ -61,7 +64,7 @@ def _close(trade: Redemption, now: datetime) -> None:
             .values(state="cancelled", cancelled_at=now)
         )
     if closed.rowcount == 0:
-        raise AlreadyCancelled() if trade.state == "cancelled" else AlreadyUsed()
+        raise AlreadyUsed()
     if not voided:
         raise VoucherExpired()
 

@@ -41,7 +41,7 @@ ROUTE = "POST /api/v1/me/redemptions"
 MAX_QUANTITY = 99
 GATE_TRIES = 2
 NEEDS_VOUCHER = ("pickup", "virtual", "coupon")
-LET_IN = (stock.Verdict.RESERVED, stock.Verdict.ADOPTED)
+Outcome = Answer | Exception
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,6 @@ class Request:
     @property
     def token(self) -> str:
         return f"{self.member_id}:{self.key.text}"
-
-
-Outcome = Answer | Exception
 
 
 def redeem(request: Request, *, now: datetime) -> Answer:
@@ -142,9 +139,7 @@ class Held:
 
     def _is_taken(self, request: Request, outcome: Outcome) -> bool:
         """Whether a lease's units are gone. A twin's answer has taken those of the twin's lease."""
-        if not isinstance(outcome, Answer):
-            return False
-        return not outcome.replayed or request in self.adopted
+        return isinstance(outcome, Answer) and (not outcome.replayed or request in self.adopted)
 
     def _end(self, how: Any, requests: Iterable[Request]) -> None:
         leased = [request for request in requests if request in self.asks]
@@ -173,11 +168,11 @@ def _pass_gate(
         return {request: RewardBusy() if reward.hot else None for request in group}
     outcomes: dict[Request, Outcome | None] = {}
     for (request, ask), verdict in zip(asks.items(), verdicts, strict=True):
-        if verdict in LET_IN:
+        refusal = _refusal(verdict, reward)
+        if refusal is None:
             held.asks[request] = ask
         if verdict is stock.Verdict.ADOPTED:
             held.adopted.add(request)
-        refusal = _refusal(verdict, reward)
         outcomes[request] = refusal and (_of_key(request.key) or refusal)
     return outcomes
 
@@ -233,6 +228,8 @@ def _alone(request: Request, on_offer: dict[int, Offer], held: Held, now: dateti
     try:
         return _decide([request], on_offer, held, now)[request]
     except Exception as error:
+        if not isinstance(error, OutcomeUnknown):
+            held.release([request])  # where not even BEGIN was answered; told twice, it counts once
         return error
 
 
