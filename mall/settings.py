@@ -74,6 +74,13 @@ def _redis(text: str) -> str:
     return text
 
 
+def _folder(text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("the path of a folder") from None
+
+
 def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
@@ -105,7 +112,7 @@ TABLE = (
     Setting(
         "DATA_DIR",
         "var",
-        str,
+        _folder,
         "where the embedded database, the embedded Redis and the secrets live",
     ),
     Setting(
@@ -234,8 +241,7 @@ def _fill_in(values: dict[str, object]) -> None:
         raise WrongSetting(
             "CLOCK_OFFSET_S is set, but is for the sandbox only: unset WECHAT_APPID or it."
         )
-    data_dir = Path(str(values["data_dir"])).expanduser().absolute()
-    values["data_dir"] = data_dir
+    data_dir = Path(str(values["data_dir"]))
     values["rate_limits"] = values["rate_limits"] == "on"
     values["secret_keys"] = values["secret_keys"] or _kept_keys(data_dir / KEPT_KEYS)
     values["database_url"] = values["database_url"] or f"sqlite:///{data_dir / 'mall.db'}"

@@ -17,7 +17,9 @@ def program(request: pytest.FixtureRequest, database_kind: str) -> Iterator[Prog
         if server is None:
             pytest.skip("PostgreSQL's binaries are not on this machine")
         name = f"journey_{secrets.token_hex(4)}"
-        with psycopg.connect((server % "postgres").replace("+psycopg", ""), autocommit=True) as link:
+        with psycopg.connect(
+            (server % "postgres").replace("+psycopg", ""), autocommit=True
+        ) as link:
             link.execute(f"CREATE DATABASE {name}")
         settings["DATABASE_URL"] = server % name
     with running(**settings) as started:

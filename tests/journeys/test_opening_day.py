@@ -69,7 +69,9 @@ def test_two_friends_from_joining_to_a_verified_reward(program: Program, named: 
 
     # the clerk scans a card and records a purchase: points, growth, and the referral follow
     clerk = program.staff("clerk-a")
-    assert buy(clerk, hong, 29_990) | {"points_awarded": 299, "growth_awarded": 299} == buy_seen(hong)
+    assert buy(clerk, hong, 29_990) | {"points_awarded": 299, "growth_awarded": 299} == buy_seen(
+        hong
+    )
     wait_until(lambda: ming.get("/me/referral")["rewarded"] == 1, what="the referral's credit")
     assert points(ming) == 5 + 100
     assert points(hong) == 5 + 299 + 50

@@ -18,6 +18,17 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
+    _tiers()
+    _members()
+    _stores()
+    _shop_settings()
+    _code_images()
+    _staff()
+    _staff_sessions()
+    _failures()
+
+
+def _tiers() -> None:
     op.create_table(
         "tiers",
         sa.Column("code", sa.String(length=16), nullable=False),
@@ -27,6 +38,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("code", name=op.f("pk_tiers")),
         sa.UniqueConstraint("growth_min", name=op.f("uq_tiers_growth_min")),
     )
+
+
+def _members() -> None:
     op.create_table(
         "members",
         sa.Column("id", ID, nullable=False),
@@ -57,6 +71,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_members_nickname", "members", ["nickname"], unique=False)
     op.create_index("ix_members_phone_tail", "members", ["phone_tail"], unique=False)
+
+
+def _stores() -> None:
     op.create_table(
         "stores",
         sa.Column("id", ID, nullable=False),
@@ -67,12 +84,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stores")),
         sa.UniqueConstraint("code", name=op.f("uq_stores_code")),
     )
+
+
+def _shop_settings() -> None:
     op.create_table(
         "shop_settings",
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("value", JSON, nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_shop_settings")),
     )
+
+
+def _code_images() -> None:
     op.create_table(
         "code_images",
         sa.Column("scene", sa.String(length=32), nullable=False),
@@ -80,6 +103,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("scene", name=op.f("pk_code_images")),
     )
+
+
+def _staff() -> None:
     op.create_table(
         "staff",
         sa.Column("id", ID, nullable=False),
@@ -101,6 +127,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_staff")),
         sa.UniqueConstraint("username", name=op.f("uq_staff_username")),
     )
+
+
+def _staff_sessions() -> None:
     op.create_table(
         "staff_sessions",
         sa.Column("token_hash", sa.String(length=64), nullable=False),
@@ -115,6 +144,9 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_staff_sessions_staff_id"), "staff_sessions", ["staff_id"], unique=False
     )
+
+
+def _failures() -> None:
     op.create_table(
         "failures",
         sa.Column("id", ID, nullable=False),

@@ -16,6 +16,17 @@ ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    _accounts()
+    _ledger_entries()
+    _lots()
+    _lot_uses()
+    _pending_grants()
+    _points_adjustments()
+    _growth_entries()
+    _tier_changes()
+
+
+def _accounts() -> None:
     op.create_table(
         "accounts",
         sa.Column("member_id", ID, nullable=False),
@@ -36,6 +47,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tier_code"], ["tiers.code"], name=op.f("fk_accounts_tier_code")),
         sa.PrimaryKeyConstraint("member_id", name=op.f("pk_accounts")),
     )
+
+
+def _ledger_entries() -> None:
     op.create_table(
         "ledger_entries",
         sa.Column("id", ID, nullable=False),
@@ -66,6 +80,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "ref_kind", "ref_id", name="uq_ledger_entries_cause"),
         sa.UniqueConstraint("member_id", "seq", name="uq_ledger_entries_seq"),
     )
+
+
+def _lots() -> None:
     op.create_table(
         "lots",
         sa.Column("id", ID, nullable=False),
@@ -93,6 +110,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("points_left > 0"),
         sqlite_where=sa.text("points_left > 0"),
     )
+
+
+def _lot_uses() -> None:
     op.create_table(
         "lot_uses",
         sa.Column("entry_id", ID, nullable=False),
@@ -105,6 +125,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["lot_id"], ["lots.id"], name=op.f("fk_lot_uses_lot_id")),
         sa.PrimaryKeyConstraint("entry_id", "lot_id", name=op.f("pk_lot_uses")),
     )
+
+
+def _pending_grants() -> None:
     op.create_table(
         "pending_grants",
         sa.Column("id", ID, nullable=False),
@@ -129,6 +152,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "ref_kind", "ref_id", name="uq_pending_grants_cause"),
     )
     op.create_index("ix_pending_grants_due", "pending_grants", ["state", "due_at"], unique=False)
+
+
+def _points_adjustments() -> None:
     op.create_table(
         "points_adjustments",
         sa.Column("id", ID, nullable=False),
@@ -161,6 +187,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_points_adjustments")),
     )
     op.create_index("ix_points_adjustments_state", "points_adjustments", ["state"], unique=False)
+
+
+def _growth_entries() -> None:
     op.create_table(
         "growth_entries",
         sa.Column("id", ID, nullable=False),
@@ -179,6 +208,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "ref_kind", "ref_id", name="uq_growth_entries_cause"),
     )
     op.create_index("ix_growth_entries_member", "growth_entries", ["member_id", "id"], unique=False)
+
+
+def _tier_changes() -> None:
     op.create_table(
         "tier_changes",
         sa.Column("id", ID, nullable=False),

@@ -18,6 +18,14 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
+    _rewards()
+    _stock_moves()
+    _limit_counters()
+    _redemptions()
+    _vouchers()
+
+
+def _rewards() -> None:
     op.create_table(
         "rewards",
         sa.Column("id", ID, nullable=False),
@@ -59,6 +67,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rewards")),
     )
     op.create_index("ix_rewards_shelf", "rewards", ["published", "sort", "id"], unique=False)
+
+
+def _stock_moves() -> None:
     op.create_table(
         "stock_moves",
         sa.Column("id", ID, nullable=False),
@@ -82,6 +93,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_moves")),
     )
     op.create_index("ix_stock_moves_reward", "stock_moves", ["reward_id", "id"], unique=False)
+
+
+def _limit_counters() -> None:
     op.create_table(
         "limit_counters",
         sa.Column("member_id", ID, nullable=False),
@@ -97,6 +111,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("member_id", "reward_id", "period", name=op.f("pk_limit_counters")),
     )
+
+
+def _redemptions() -> None:
     op.create_table(
         "redemptions",
         sa.Column("id", ID, nullable=False),
@@ -136,6 +153,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_redemptions_member", "redemptions", ["member_id", "id"], unique=False)
     op.create_index("ix_redemptions_reward", "redemptions", ["reward_id", "state"], unique=False)
+
+
+def _vouchers() -> None:
     op.create_table(
         "vouchers",
         sa.Column("id", ID, nullable=False),

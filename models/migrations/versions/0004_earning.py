@@ -17,6 +17,14 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
+    _earning_rules()
+    _checkin_rules()
+    _checkins()
+    _purchases()
+    _referrals()
+
+
+def _earning_rules() -> None:
     op.create_table(
         "earning_rules",
         sa.Column("id", ID, nullable=False),
@@ -34,6 +42,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_earning_rules")),
         sa.UniqueConstraint("code", "version", name="uq_earning_rules_version"),
     )
+
+
+def _checkin_rules() -> None:
     op.create_table(
         "checkin_rules",
         sa.Column("streak_day", sa.Integer(), autoincrement=False, nullable=False),
@@ -45,6 +56,9 @@ def upgrade() -> None:
         sa.CheckConstraint("streak_day >= 1", name=op.f("ck_checkin_rules_streak_day")),
         sa.PrimaryKeyConstraint("streak_day", name=op.f("pk_checkin_rules")),
     )
+
+
+def _checkins() -> None:
     op.create_table(
         "checkins",
         sa.Column("member_id", ID, nullable=False),
@@ -59,6 +73,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("member_id", "day", name=op.f("pk_checkins")),
     )
+
+
+def _purchases() -> None:
     op.create_table(
         "purchases",
         sa.Column("id", ID, nullable=False),
@@ -83,6 +100,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("store_id", "receipt_no", name="uq_purchases_receipt"),
     )
     op.create_index("ix_purchases_member", "purchases", ["member_id", "paid_at"], unique=False)
+
+
+def _referrals() -> None:
     op.create_table(
         "referrals",
         sa.Column("invitee_id", ID, nullable=False),

@@ -18,6 +18,13 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
+    _events()
+    _event_reactions()
+    _idempotency_keys()
+    _member_code_uses()
+
+
+def _events() -> None:
     op.create_table(
         "events",
         sa.Column("id", ID, nullable=False),
@@ -38,6 +45,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("done_at IS NULL"),
         sqlite_where=sa.text("done_at IS NULL"),
     )
+
+
+def _event_reactions() -> None:
     op.create_table(
         "event_reactions",
         sa.Column("event_id", ID, nullable=False),
@@ -48,6 +58,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("event_id", "reaction", name=op.f("pk_event_reactions")),
     )
+
+
+def _idempotency_keys() -> None:
     op.create_table(
         "idempotency_keys",
         sa.Column("caller", sa.String(length=40), nullable=False),
@@ -61,6 +74,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("caller", "route", "key", name=op.f("pk_idempotency_keys")),
     )
     op.create_index("ix_idempotency_keys_created", "idempotency_keys", ["created_at"], unique=False)
+
+
+def _member_code_uses() -> None:
     op.create_table(
         "member_code_uses",
         sa.Column("nonce", sa.String(length=24), nullable=False),

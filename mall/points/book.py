@@ -1,4 +1,4 @@
-"""Points: grant, spend, give back, expire.
+"""The book: accounts under lock, changed in memory, written at once.
 
 A `Book` is opened on the accounts a verb will touch: their rows are locked in ascending order,
 changes are made and refused in memory, and `write()` puts all of them into the database with a
@@ -7,7 +7,6 @@ that expires first; what was taken from which lot is remembered, so that a cance
 those very lots. sum of entries = balance = sum of lots, at every commit.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,12 +16,9 @@ import sqlalchemy as sa
 
 from mall.atomic import atomic
 from mall.errors import AccountFrozen, MemberClosed, NotEnoughPoints, NotFound, TooManyPoints
-from models import Account, LedgerEntry, Lot, LotUse, PendingGrant
+from models import Account, LedgerEntry, Lot, LotUse
 from models.base import insert, table_of
 from models.points import MAX_BALANCE_POINTS
-
-EXPIRED_AT_ONCE = 200
-ACTIVATED_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -346,119 +342,3 @@ def _read_lots(accounts: dict[int, AccountInBook]) -> None:
         for row in transaction.execute(query):
             lot = LotInBook(row.id, row.expires_at, row.points_left, row.points_left)
             accounts[row.member_id].lots.append(lot)
-
-
-@dataclass(frozen=True)
-class Promise:
-    """Points for a later moment."""
-
-    member_id: int
-    points: int
-    cause: Cause
-    due_at: datetime
-
-
-def promise_many(promises: Sequence[Promise], *, now: datetime) -> None:
-    """Write down points that will be granted when their moment comes; shown as pending till then."""
-    if not promises:
-        return
-    rows = [
-        {
-            "member_id": each.member_id,
-            "points": each.points,
-            "kind": each.cause.kind,
-            "rule": each.cause.rule,
-            "ref_kind": each.cause.ref_kind,
-            "ref_id": each.cause.ref_id,
-            "actor": each.cause.actor,
-            "state": "pending",
-            "due_at": each.due_at,
-            "created_at": now,
-        }
-        for each in promises
-    ]
-    with atomic() as transaction:
-        open_book([each.member_id for each in promises], now=now)
-        transaction.execute(insert(PendingGrant), rows)
-        _move_pending([{"member": each.member_id, "delta": each.points} for each in promises])
-
-
-def _move_pending(rows: list[dict[str, Any]]) -> None:
-    with atomic() as transaction:
-        transaction.execute(
-            sa.update(_accounts)
-            .where(_accounts.c.member_id == sa.bindparam("member"))
-            .values(pending_points=_accounts.c.pending_points + sa.bindparam("delta")),
-            rows,
-        )
-
-
-def activate_due(*, now: datetime, expires_at: datetime | None) -> list[PendingGrant]:
-    """Grant promised points whose moment has come, each once; a bounded batch, answers what it was."""
-    due = (
-        sa.select(PendingGrant)
-        .where(PendingGrant.state == "pending", PendingGrant.due_at <= now)
-        .order_by(PendingGrant.member_id, PendingGrant.id)
-        .limit(ACTIVATED_AT_ONCE)
-    )
-    with atomic() as transaction:
-        session_rows = transaction.execute(due.with_only_columns(PendingGrant.member_id)).scalars()
-        members = set(session_rows)
-        if not members:
-            return []
-        book = open_book(members, now=now)
-        closed = {each for each in members if book.account(each).state == "closed"}
-        voided = _claim_grants(closed, "voided", now)
-        grants = _claim_grants(members - closed, "granted", now)
-        for grant in grants:
-            cause = Cause(grant.kind, grant.ref_kind, grant.ref_id, grant.actor, grant.rule)
-            book.grant(grant.member_id, grant.points, cause, expires_at=expires_at)
-        book.write()
-        done = [{"member": each.member_id, "delta": -each.points} for each in [*grants, *voided]]
-        if done:
-            _move_pending(done)
-        return grants
-
-
-def _claim_grants(members: set[int], state: str, now: datetime) -> list[Any]:
-    """Turn due promises into granted or voided ones; only whoever turns a row may act on it."""
-    table = table_of(PendingGrant)
-    with atomic() as transaction:
-        return list(
-            transaction.execute(
-                sa.update(table)
-                .where(
-                    table.c.member_id.in_(members),
-                    table.c.state == "pending",
-                    table.c.due_at <= now,
-                )
-                .values(state=state)
-                .returning(*table.c)
-            ).all()
-        )
-
-
-def expire_due(*, now: datetime) -> int:
-    """Write off the due lots of a bounded batch of members; answers how many points went."""
-    due = (
-        sa.select(Lot.member_id)
-        .where(Lot.points_left > 0, Lot.expires_at <= now)
-        .distinct()
-        .order_by(Lot.member_id)
-        .limit(EXPIRED_AT_ONCE)
-    )
-    with atomic() as transaction:
-        members = transaction.execute(due).scalars().all()
-        book = open_book(members, now=now, lots=True)
-        gone = sum(book.expire_due(member_id) for member_id in members)
-        book.write()
-    return gone
-
-
-def expiring(rows: Iterable[Any]) -> list[tuple[datetime, int]]:
-    """Lots' (expires_at, points_left) summed by moment, the first first; every date, not only one."""
-    by_moment: dict[datetime, int] = defaultdict(int)
-    for expires_at, points_left in rows:
-        if expires_at is not None:
-            by_moment[expires_at] += points_left
-    return sorted(by_moment.items())

@@ -1,0 +1,106 @@
+"""Promises: points for a later moment, granted once when it has come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mall.atomic import atomic
+from mall.points.book import Cause, open_book
+from models import Account, PendingGrant
+from models.base import insert, table_of
+
+ACTIVATED_AT_ONCE = 200
+
+
+@dataclass(frozen=True)
+class Promise:
+    """Points for a later moment."""
+
+    member_id: int
+    points: int
+    cause: Cause
+    due_at: datetime
+
+
+def promise_many(promises: Sequence[Promise], *, now: datetime) -> None:
+    """Write down points that will be granted when their moment comes; shown as pending till then."""
+    if not promises:
+        return
+    rows = [
+        {
+            "member_id": each.member_id,
+            "points": each.points,
+            "kind": each.cause.kind,
+            "rule": each.cause.rule,
+            "ref_kind": each.cause.ref_kind,
+            "ref_id": each.cause.ref_id,
+            "actor": each.cause.actor,
+            "state": "pending",
+            "due_at": each.due_at,
+            "created_at": now,
+        }
+        for each in promises
+    ]
+    with atomic() as transaction:
+        open_book([each.member_id for each in promises], now=now)
+        transaction.execute(insert(PendingGrant), rows)
+        _move_pending([{"member": each.member_id, "delta": each.points} for each in promises])
+
+
+def _move_pending(rows: list[dict[str, Any]]) -> None:
+    accounts = table_of(Account)
+    with atomic() as transaction:
+        transaction.execute(
+            sa.update(accounts)
+            .where(accounts.c.member_id == sa.bindparam("member"))
+            .values(pending_points=accounts.c.pending_points + sa.bindparam("delta")),
+            rows,
+        )
+
+
+def activate_due(*, now: datetime, expires_at: datetime | None) -> list[PendingGrant]:
+    """Grant promised points whose moment has come, each once; a bounded batch, answers what it was."""
+    due = (
+        sa.select(PendingGrant)
+        .where(PendingGrant.state == "pending", PendingGrant.due_at <= now)
+        .order_by(PendingGrant.member_id, PendingGrant.id)
+        .limit(ACTIVATED_AT_ONCE)
+    )
+    with atomic() as transaction:
+        session_rows = transaction.execute(due.with_only_columns(PendingGrant.member_id)).scalars()
+        members = set(session_rows)
+        if not members:
+            return []
+        book = open_book(members, now=now)
+        closed = {each for each in members if book.account(each).state == "closed"}
+        voided = _claim_grants(closed, "voided", now)
+        grants = _claim_grants(members - closed, "granted", now)
+        for grant in grants:
+            cause = Cause(grant.kind, grant.ref_kind, grant.ref_id, grant.actor, grant.rule)
+            book.grant(grant.member_id, grant.points, cause, expires_at=expires_at)
+        book.write()
+        done = [{"member": each.member_id, "delta": -each.points} for each in [*grants, *voided]]
+        if done:
+            _move_pending(done)
+        return grants
+
+
+def _claim_grants(members: set[int], state: str, now: datetime) -> list[Any]:
+    """Turn due promises into granted or voided ones; only whoever turns a row may act on it."""
+    table = table_of(PendingGrant)
+    with atomic() as transaction:
+        return list(
+            transaction.execute(
+                sa.update(table)
+                .where(
+                    table.c.member_id.in_(members),
+                    table.c.state == "pending",
+                    table.c.due_at <= now,
+                )
+                .values(state=state)
+                .returning(*table.c)
+            ).all()
+        )
