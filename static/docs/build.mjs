@@ -10,6 +10,9 @@ const parts = [
   "docs.js",
   "node_modules/swagger-ui-dist/swagger-ui.css",
   "node_modules/swagger-ui-dist/swagger-ui-bundle.js",
+  "node_modules/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt",
+  "node_modules/swagger-ui-dist/LICENSE", // its licence asks that both travel with it
+  "node_modules/swagger-ui-dist/NOTICE",
 ];
 
 await mkdir(built, { recursive: true });

@@ -6,6 +6,7 @@ const COPIED_FOR_MS = 2_000;
 const LANGUAGES = { "zh-Hans": "会员运营中心", en: "Membership operations centre" };
 const WORDS = {
   ok: { "zh-Hans": "正常", en: "fine" },
+  "not migrated": { "zh-Hans": "尚未迁移", en: "not migrated" },
   unreachable: { "zh-Hans": "连不上", en: "unreachable" },
 };
 
@@ -90,7 +91,7 @@ function remembered() {
   }
 }
 
-/** Copy the example; where the clipboard is closed (plain http), select it for the shopper's own copy. */
+/** Copy the example; where the clipboard is closed (plain http), select it for the reader. */
 async function copyExample() {
   try {
     await navigator.clipboard.writeText(curl.textContent);
