@@ -44,6 +44,7 @@ def create_app(overrides: Mapping[str, str] | None = None, wechat: WeChat | None
     blueprints.register(Api(app))
     public.add_plain_routes(app)
     errors.register(app)
+    app.before_request(public.guard_bodies)
     app.after_request(public.guard_answers)
     for group in (jobs.commands, *commands.GROUPS):
         app.cli.add_command(group)

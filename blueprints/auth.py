@@ -88,6 +88,8 @@ class ShopperSession(Out):
 @idempotent(required=False, sealed=True)
 @bp.arguments(WeChatLogin())
 @bp.response(200, ShopperSession())
+@bp.alt_response(401, "UNAUTHORIZED")
+@bp.alt_response(403, "FORBIDDEN")
 @bp.doc(security=[])
 def log_in_with_wechat(body: dict, *, key):
     """Log in with a code of wx.login; the first time this joins."""
@@ -112,6 +114,7 @@ class StaffSession(Out):
 @idempotent(required=False, sealed=True)
 @bp.arguments(StaffLogin())
 @bp.response(200, StaffSession())
+@bp.alt_response(401, "UNAUTHORIZED")
 @bp.doc(security=[])
 def log_in_as_staff(body: dict, *, key):
     """Log in at a till or in the console."""

@@ -74,6 +74,15 @@ def text(low: int, high: int, **options: Any) -> fields.String:
     return fields.String(validate=checks + ([pattern] if low else []), **options)
 
 
+class YesOrNo(fields.Boolean):
+    """true or false in a body; 1 is no true."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 class Pattern(validate.Regexp):
     """A pattern for the whole of a text: `$` alone would let a line's end follow."""
 
@@ -158,7 +167,7 @@ class Parser(FlaskParser):
 
     def load_json(self, req: Any, schema: ma.Schema) -> Any:
         raw = req.get_data(cache=True)
-        return parse(raw) if raw.strip() else {}
+        return parse(raw) if raw else {}
 
     def load_querystring(self, req: Any, schema: ma.Schema) -> Any:
         if any("\0" in value for _, value in req.args.items(multi=True)):
@@ -233,7 +242,7 @@ def _key(required: bool, sealed: bool) -> Key:
 def _fingerprint() -> str:
     """What was asked, whatever its white space: path, query and body, which may hold a password."""
     raw = request.get_data(cache=True)
-    if request.is_json and raw.strip():
+    if request.is_json and raw:
         raw = json.dumps(parse(raw), sort_keys=True).encode()
     asked = request.full_path.encode() + b"\n" + raw
     oldest = list(keys.ring())[-1]  # a ring that is turned keeps it longest

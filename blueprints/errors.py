@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from mall import errors
@@ -49,8 +50,9 @@ OF_BUG = ("internal_error", "服务出错，请稍后再试", "Something went wr
 def register(app: Flask) -> None:
     app.register_error_handler(errors.MallError, _refusal)
     app.register_error_handler(HTTPException, _framework)
-    app.register_error_handler(OperationalError, _database_away)
-    app.register_error_handler(RedisError, _database_away)
+    app.register_error_handler(DBAPIError, _database_failed)
+    app.register_error_handler(PoolTimeout, _store_away)
+    app.register_error_handler(RedisError, _store_away)
     app.register_error_handler(Exception, _bug)
 
 
@@ -103,9 +105,15 @@ def _framework(error: HTTPException) -> Response:
     return answer
 
 
-def _database_away(error: DBAPIError | RedisError) -> Response:
+def _store_away(error: Exception) -> Response:
     log.error("a store did not answer: %s", error)
     return _refusal(errors.Unavailable())
+
+
+def _database_failed(error: DBAPIError) -> Response:
+    """A database that went away asks to come back; one that can't do what it is told is a bug."""
+    away = isinstance(error, OperationalError) or error.connection_invalidated
+    return _store_away(error) if away else _bug(error)
 
 
 def _bug(error: Exception) -> Response:

@@ -12,7 +12,7 @@ from marshmallow import fields
 from werkzeug.routing import IntegerConverter, Map
 
 PROBLEM = "application/problem+json"
-LARGEST_ID = 2**53 - 1
+LARGEST_ID = 10**15 - 1  # any reader of JSON keeps it whole
 RETRY_AFTER = {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 1}}
 REFUSALS: dict[int, tuple[str, dict[str, Any]]] = {
     400: ("The request can't be read", {}),
@@ -41,9 +41,9 @@ class Problem(ma.Schema):
 
 
 class IdConverter(IntegerConverter):
-    """An id in a path; a number that no id can have is no such page."""
+    """An id in a path; what no id can be leads nowhere, whatever the method."""
 
-    regex = r"\d{1,16}"
+    regex = r"[1-9][0-9]{0,14}"
 
     def __init__(self, map: Map) -> None:
         super().__init__(map, min=1, max=LARGEST_ID)

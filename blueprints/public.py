@@ -1,5 +1,6 @@
 """What anybody may ask: whether we are well, the docs, the front door, a code's picture."""
 
+import io
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -8,7 +9,7 @@ from alembic.script import ScriptDirectory
 from flask import Flask, Response, abort, current_app, jsonify, request, send_from_directory
 
 from blueprints.auth import wechat
-from blueprints.contract import Blueprint
+from blueprints.contract import MAX_BODY_BYTES, Blueprint
 from mall import clock, code_images, members
 from mall.errors import NotFound
 from mall.guards.client import reachable
@@ -29,6 +30,17 @@ def invitation_picture(invite_code: str):
         raise NotFound()
     png = code_images.of_invitation(invite_code, wechat=wechat(), now=clock.now())
     return Response(png, mimetype="image/png", headers={"Cache-Control": f"max-age={A_DAY_S}"})
+
+
+def guard_bodies() -> None:
+    """A body sent in chunks names no length: read it here, as far as one may be, before anybody
+    takes a part of it for the whole."""
+    if request.content_length is None and "wsgi.input_terminated" in request.environ:
+        raw = request.environ["wsgi.input"].read(MAX_BODY_BYTES + 1)
+        if len(raw) > MAX_BODY_BYTES:
+            abort(413)
+        request.environ["wsgi.input"] = io.BytesIO(raw)
+        request.environ["CONTENT_LENGTH"] = str(len(raw))
 
 
 def guard_answers(response: Response) -> Response:

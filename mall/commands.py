@@ -9,15 +9,28 @@ from typing import Any
 import click
 from flask import current_app
 from flask.cli import AppGroup
+from flask_migrate import upgrade
+from sqlalchemy.exc import OperationalError
 
 from mall import clock, demo, imports, ledger, shop, staff, stores
 from mall.imports import Report
+from models import db
 
 shop_group = AppGroup("shop", help="The shop as a whole.")
 imports_group = AppGroup("imports", help="CSV files of any size.")
 staff_group = AppGroup("staff", help="Those who work here.")
 ledger_group = AppGroup("ledger", help="The points ledger.")
 GROUPS = (shop_group, imports_group, staff_group, ledger_group)
+
+
+@shop_group.command("migrate")
+def migrate() -> None:
+    """Bring the database to this version; a sentence where it can't be reached."""
+    try:
+        upgrade()
+    except OperationalError as error:
+        address = db.engine.url.render_as_string(hide_password=True)
+        raise click.ClickException(f"DATABASE_URL {address} can't be used: {error.orig}") from None
 
 
 @shop_group.command("open")

@@ -62,6 +62,10 @@ class Key:
         """Keep the answer, last thing in the transaction."""
         return self.keep(Answer(status, to_bytes(payload)))
 
+    def drop(self) -> None:
+        """Let the key go again: the refusal that follows is not its answer."""
+        drop_many([self])
+
     def keep(self, answer: Answer) -> Answer:
         store_many([(self, answer)])
         return answer

@@ -94,6 +94,9 @@ def _import(
     dry_run: bool,
     progress: Callable[[int], None],
 ) -> Report:
+    for _ in _rows(file, needed, set(known), Report()):
+        pass  # a file that can't be read to its end is refused before anything is taken
+    file.seek(0)
     report = Report()
     for chunk in _chunks(_rows(file, needed, set(known), report)):
         _try(chunk, load, report, dry_run)
@@ -115,7 +118,10 @@ def _rows(file: TextIO, needed: set[str], known: set[str], report: Report) -> It
     """Numbered rows of a CSV file with a header; raises Malformed for one that can't be read."""
     reader = csv.DictReader(file, strict=True)
     try:
-        header = {name.strip() for name in reader.fieldnames or ()}
+        names = [name.strip() for name in reader.fieldnames or ()]
+        header = set(names)
+        if len(header) != len(names):
+            raise Malformed(columns_given_twice=sorted(n for n in header if names.count(n) > 1))
         if missing := needed - header:
             raise Malformed(missing_columns=sorted(missing))
         if strange := header - known:
@@ -222,10 +228,10 @@ def _person(row: dict[str, str], now: datetime) -> dict[str, Any]:
         "phone": phone,
         "phone_tail": phone[-4:] if phone else None,
         "gender": gender,
-        "birthday": _day(row["birthday"]) if row.get("birthday") else None,
+        "birthday": _birthday(row["birthday"], now) if row.get("birthday") else None,
         "city": _text(row, "city", 64, needed=False),
         "channel_code": "import",
-        "joined_at": _moment(row, "joined_at") if row.get("joined_at") else now,
+        "joined_at": _past(row, "joined_at", now) if row.get("joined_at") else now,
     }
 
 
@@ -235,10 +241,13 @@ def _load_purchases(chunk: list[Row], report: Report, now: datetime) -> None:
     shops = stores.ids_by_code([v["store_code"] for _, v in read], now=now, add=True)
     receipts = []
     for line, values in read:
-        member_id = by_external.get(values["external_id"]) or by_card.get(values["card_no"])
+        named = {by_external.get(values["external_id"]), by_card.get(values["card_no"])} - {None}
+        member_id = next(iter(named), None)
         shown = (values["store_code"], values["receipt_no"])
         if member_id is None:
             report.refuse(line, "没有这个会员")
+        elif len(named) > 1:
+            report.refuse(line, "external_id 与 card_no 不是同一会员")
         elif shown in report.receipts:
             report.known += 1
         else:
@@ -279,9 +288,7 @@ def _members_named(rows: Iterable[dict[str, Any]]) -> tuple[dict[str, int], dict
 def _receipt_fields(row: dict[str, str], now: datetime) -> dict[str, Any]:
     if not row.get("external_id") and not row.get("card_no"):
         raise _Wrong("external_id 与 card_no 至少填一项")
-    paid_at = _moment(row, "paid_at")
-    if paid_at > now:
-        raise _Wrong("paid_at 在将来")
+    paid_at = _past(row, "paid_at", now)
     return {
         "external_id": row.get("external_id", ""),
         "card_no": row.get("card_no", ""),
@@ -314,6 +321,20 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise _Wrong("日期应为 YYYY-MM-DD") from None
+
+
+def _birthday(text: str, now: datetime) -> date:
+    birthday = _day(text)
+    if birthday > clock.business_day(now):
+        raise _Wrong("birthday 在将来")
+    return birthday
+
+
+def _past(row: dict[str, str], name: str, now: datetime) -> datetime:
+    moment = _moment(row, name)
+    if moment > now:
+        raise _Wrong(f"{name} 在将来")
+    return moment
 
 
 def _moment(row: dict[str, str], name: str) -> datetime:

@@ -12,10 +12,21 @@ from celery.schedules import crontab
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from mall import clock, codes, gates, idempotency, points, reactions, redemptions, referrals
+from mall import (
+    clock,
+    codes,
+    gates,
+    idempotency,
+    points,
+    reactions,
+    redemptions,
+    referrals,
+    vouchers,
+)
 
 EVERY_S = 1.0
 GATES_EVERY_S = 5.0
+EXPIRE_EVERY_S = 60.0
 MAX_BATCHES = 1000
 
 
@@ -47,6 +58,11 @@ def expire_points() -> int:
     return _until_done(lambda: points.expire_due(now=clock.now()))
 
 
+def expire_vouchers() -> int:
+    """Mark vouchers whose time has come, and their redemptions."""
+    return _until_done(lambda: vouchers.expire_due(now=clock.now()))
+
+
 def prune() -> int:
     """Empty old answers, forget old codes."""
     now: datetime = clock.now()
@@ -57,7 +73,8 @@ def prune() -> int:
 JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "drain-events": (drain_events, timedelta(seconds=EVERY_S)),
     "keep-gates": (keep_gates, timedelta(seconds=GATES_EVERY_S)),
-    "expire-points": (expire_points, crontab(minute="5")),
+    "expire-points": (expire_points, timedelta(seconds=EXPIRE_EVERY_S)),
+    "expire-vouchers": (expire_vouchers, timedelta(seconds=EXPIRE_EVERY_S)),
     "prune": (prune, crontab(minute="35")),
 }
 
@@ -78,7 +95,7 @@ def make_celery(app: Flask) -> Celery:
         },
     )
     for name, (work, _) in JOBS.items():
-        celery.task(name=name)(_inside(app, work))
+        celery.task(name=name, shared=False)(_inside(app, work))
     return celery
 
 

@@ -18,6 +18,7 @@ from models.base import insert
 
 CARD_PREFIX = "88"
 CARD_DIGITS = 12
+PHONE_DIGITS = 11  # of a mobile phone in China
 INVITE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # no 0 O 1 I L: read aloud and typed
 INVITE_LENGTH = 8
 PROFILE_FIELDS = ("nickname", "gender", "birthday", "phone", "city")
@@ -132,8 +133,10 @@ def find(member_id: int) -> Member:
 
 
 def mask_phone(phone: str | None) -> str | None:
-    """A phone number with only its ends to be seen."""
-    return None if phone is None else f"{phone[:3]}****{phone[-4:]}"
+    """A phone number with only its ends to be seen; of a short one, less."""
+    if phone is None:
+        return None
+    return f"{phone[:3]}****{phone[-4:]}" if len(phone) >= PHONE_DIGITS else f"****{phone[-2:]}"
 
 
 def mask_nickname(nickname: str) -> str:

@@ -11,6 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from redis import ConnectionPool
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 KEPT_KEYS = "secret_keys"
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -55,9 +59,13 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 
 def _database(text: str) -> str:
     if text.startswith(("postgresql://", "postgres://")):
-        return "postgresql+psycopg://" + text.split("://", 1)[1]
+        text = "postgresql+psycopg://" + text.split("://", 1)[1]
     if text and not text.startswith(("postgresql+psycopg://", "sqlite:///")):
         raise ValueError("an address that starts with postgresql:// or sqlite:///")
+    try:
+        make_url(text or "sqlite://")
+    except (ArgumentError, ValueError):
+        raise ValueError("an address such as postgresql://user:password@host:5432/name") from None
     return text
 
 
@@ -71,6 +79,11 @@ def _scheme(address: str) -> str:
 def _redis(text: str) -> str:
     if text and _scheme(text) not in REDIS_SCHEMES:
         raise ValueError("an address that starts with redis://, rediss:// or unix://")
+    try:
+        ConnectionPool.from_url(text or "redis://").make_connection()
+        urlsplit(text).port  # noqa: B018 — raises for one that is none
+    except (ValueError, TypeError):
+        raise ValueError("an address such as redis://host:6379/0") from None
     return text
 
 

@@ -31,6 +31,7 @@ from models.base import insert
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base32
 LOOKALIKES = str.maketrans("OIL", "011", "- ")
+EXPIRED_AT_ONCE = 500
 CODE_CHARACTERS = 16  # 80 bits
 PLACEHOLDER = re.compile(rb'"voucher-code:(\d+)"')
 
@@ -211,6 +212,29 @@ def _why_not(voucher: Voucher, now: datetime) -> Exception:
         seen = view(voucher, now=now)
         return VoucherUsed(store=seen["used_store"], clerk=seen["used_by"], used_at=seen["used_at"])
     return VoucherExpired(expires_at=clock.rfc3339(voucher.expires_at))
+
+
+def expire_due(*, now: datetime) -> int:
+    """Mark a bounded batch of vouchers whose time has come, and their redemptions; answers how many."""
+    due = (
+        sa.select(Voucher.id)
+        .where(Voucher.state == "issued", Voucher.expires_at <= now)
+        .limit(EXPIRED_AT_ONCE)
+    )
+    with atomic() as transaction:
+        expired = transaction.execute(
+            sa.update(Voucher)
+            .where(Voucher.id.in_(due), Voucher.state == "issued")
+            .values(state="expired")
+            .returning(Voucher.redemption_id)
+        )
+        redemption_ids = list(expired.scalars())
+        transaction.execute(
+            sa.update(Redemption)
+            .where(Redemption.id.in_(redemption_ids), Redemption.state == "issued")
+            .values(state="expired")
+        )
+    return len(redemption_ids)
 
 
 def void(redemption_id: int, *, now: datetime) -> bool:

@@ -21,6 +21,7 @@ SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # NORMAL may lose the last commits with the power
     "PRAGMA foreign_keys=ON",
+    "PRAGMA recursive_triggers=ON",  # else REPLACE slips past those that keep the ledger
     "PRAGMA busy_timeout=8000",
 )
 

@@ -68,6 +68,12 @@ class Lot(Model):
     __table_args__ = (
         sa.CheckConstraint("points_left BETWEEN 0 AND points_earned", name="points_left"),
         sa.Index(
+            "ix_lots_due",
+            "expires_at",
+            postgresql_where=sa.text("points_left > 0"),
+            sqlite_where=sa.text("points_left > 0"),
+        ),
+        sa.Index(
             "ix_lots_first_expiring",
             "member_id",
             "expires_at",

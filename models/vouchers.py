@@ -15,6 +15,12 @@ class Voucher(Model):
     __table_args__ = (
         sa.CheckConstraint("state IN ('issued', 'used', 'void', 'expired')", name="state"),
         sa.CheckConstraint("(state = 'used') = (used_at IS NOT NULL)", name="used_at"),
+        sa.Index(
+            "ix_vouchers_due",
+            "expires_at",
+            postgresql_where=sa.text("state = 'issued'"),
+            sqlite_where=sa.text("state = 'issued'"),
+        ),
         sa.Index("ix_vouchers_member", "member_id", "state", "expires_at"),
     )
 

@@ -4,7 +4,17 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import fields, validate
 
-from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, signed, text
+from blueprints.contract import (
+    Blueprint,
+    Body,
+    Out,
+    YesOrNo,
+    idempotent,
+    moment,
+    reply,
+    signed,
+    text,
+)
 from blueprints.pages import PageArgs, page, page_of
 from mall import adjustments, clock
 from models import PointsAdjustment
@@ -60,7 +70,7 @@ def list_adjustments(args: dict):
 
 
 class ReviewBody(Body):
-    approved = fields.Boolean(required=True, truthy={True}, falsy={False})
+    approved = YesOrNo(required=True)
 
 
 @bp.post("/points-adjustments/<id:adjustment_id>/review")

@@ -9,7 +9,7 @@ from blueprints.contract import Blueprint, Out, moment
 from blueprints.pages import PageArgs, page, page_of
 from blueprints.shapes import EntryOut, OwnVoucherOut, ProfileOut, TierOut
 from blueprints.shopper.points import entry_view
-from mall import clock, members, vouchers
+from mall import clock, members, points, vouchers
 from models import Account, LedgerEntry, Lot, Member, Purchase, Referral, Tier, Voucher, db
 
 RECENT = 20
@@ -72,7 +72,7 @@ def _row(member: Member) -> dict[str, Any]:
         "nickname": member.nickname,
         "phone_masked": members.mask_phone(member.phone),
         "tier": db.session.get_one(Tier, account.tier_code),
-        "points": account.balance_points,
+        "points": account.balance_points - points.due_points(member.id, now=clock.now()),
         "growth_value": account.growth_value,
         "joined_at": clock.rfc3339(member.joined_at),
     }

@@ -12,6 +12,7 @@ from blueprints.contract import (
     Body,
     Out,
     Pattern,
+    YesOrNo,
     idempotent,
     moment,
     positive,
@@ -49,8 +50,8 @@ class RewardFields(Body):
     tier_min = text(1, 16, allow_none=True)
     opens_at = when(allow_none=True)
     closes_at = when(allow_none=True)
-    published = fields.Boolean(truthy={True}, falsy={False})
-    hot = fields.Boolean(truthy={True}, falsy={False})
+    published = YesOrNo()
+    hot = YesOrNo()
     sort = whole(-MAX_NUMBER, MAX_NUMBER)
     low_stock_units = whole(0, MAX_NUMBER)
     voucher_lasts_days = whole(1, MAX_LASTS_DAYS)

@@ -69,6 +69,7 @@ class PurchaseOut(Out):
 @idempotent
 @bp.arguments(PurchaseBody())
 @bp.response(201, PurchaseOut())
+@bp.alt_response(404, "NOT_FOUND")
 def record_purchase(body: dict, *, key):
     """Record a receipt: points and growth follow from the rules."""
     now = clock.now()

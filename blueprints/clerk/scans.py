@@ -41,6 +41,7 @@ class ScanOut(Out):
 @idempotent(required=False, sealed=True)
 @bp.arguments(ScanBody())
 @bp.response(200, ScanOut())
+@bp.alt_response(404, "NOT_FOUND")
 def scan(body: dict, *, key):
     """Say who or what a code stands for; a member code is used up by this."""
     return reply(scans.scan(body["code"], clerk=g.staff, key=key, now=clock.now()))

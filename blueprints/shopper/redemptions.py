@@ -63,6 +63,7 @@ class RedeemedOut(Out):
 @idempotent(reveal=vouchers.reveal)
 @bp.arguments(RedeemBody())
 @bp.response(201, RedeemedOut())
+@bp.alt_response(404, "NOT_FOUND")
 def redeem(body: dict, *, key):
     """Trade points for a reward."""
     return reply(redemptions.redeem(Request(g.member_id, **body, key=key), now=clock.now()))

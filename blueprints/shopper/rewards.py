@@ -9,9 +9,9 @@ from marshmallow import fields, validate
 from blueprints.contract import Blueprint, Out, moment
 from blueprints.pages import PageArgs, page, page_of
 from blueprints.words import locked
-from mall import clock, limits, rewards, tiers
+from mall import clock, limits, points, rewards, tiers
 from mall.errors import NotFound, Refused
-from models import Account, LimitCounter, Lot, Reward, db
+from models import Account, LimitCounter, Reward, db
 from models.rewards import KINDS
 
 bp = Blueprint("rewards", __name__, description="The mall's shelf")
@@ -47,11 +47,8 @@ class Viewer:
 
     def __init__(self, member_id: int, now: datetime) -> None:
         account = db.session.get_one(Account, member_id)
-        due = sa.select(sa.func.coalesce(sa.func.sum(Lot.points_left), 0)).where(
-            Lot.member_id == member_id, Lot.points_left > 0, Lot.expires_at <= now
-        )
         self.now = now
-        self.points = account.balance_points - (db.session.scalar(due) or 0)
+        self.points = account.balance_points - points.due_points(member_id, now=now)
         self.ladder = tiers.ladder()
         self.rank = tiers.rank(self.ladder, account.tier_code)
         taken = sa.select(LimitCounter.reward_id, LimitCounter.quantity).where(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mall.atomic import atomic
 from mall.points.book import open_book
-from models import Lot
+from models import Lot, db
 
 EXPIRED_AT_ONCE = 200
 
@@ -29,6 +29,14 @@ def expire_due(*, now: datetime) -> int:
         gone = sum(book.expire_due(member_id) for member_id in members)
         book.write()
     return gone
+
+
+def due_points(member_id: int, *, now: datetime) -> int:
+    """Points still in the balance whose time has come: they can't be spent any more."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(Lot.points_left), 0)).where(
+        Lot.member_id == member_id, Lot.points_left > 0, Lot.expires_at <= now
+    )
+    return int(db.session.scalar(query) or 0)
 
 
 def expiring(rows: Iterable[Any]) -> list[tuple[datetime, int]]:

@@ -6,6 +6,7 @@ waits for those. docs/redemption.md tells the protocol with its crash points.
 """
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,7 +40,8 @@ log = logging.getLogger(__name__)
 
 ROUTE = "POST /api/v1/me/redemptions"
 MAX_QUANTITY = 99
-GATE_TRIES = 2
+GATE_WAIT_S = 1.0
+GATE_POLL_S = 0.01
 NEEDS_VOUCHER = ("pickup", "virtual", "coupon")
 Outcome = Answer | Exception
 
@@ -187,15 +189,28 @@ def _of_key(key: Key) -> Outcome | None:
 
 
 def _reserve(reward: Offer, asks: list[stock.Ask]) -> list[stock.Verdict]:
-    """Reserve at the gate; one that is absent or of another epoch is rebuilt first."""
+    """Reserve at the gate; one that is absent or of another epoch is rebuilt first.
+
+    One request of a crowd rebuilds it, the others wait a moment for that one.
+    """
     epoch, limit = reward.epoch, reward.per_member_limit
-    for _ in range(GATE_TRIES):
+    give_up_at = time.monotonic() + GATE_WAIT_S
+    while True:
         try:
             return stock.reserve_many(reward.id, asks, epoch=epoch, limit=limit, period=limits.EVER)
         except stock.NoGate:
-            gates.rebuild(reward.id)
-            epoch = rewards.on_offer([reward.id])[reward.id].epoch
-    raise stock.NoGate()
+            if time.monotonic() > give_up_at:
+                raise
+        known, epoch = epoch, _epoch_now(reward.id)
+        if epoch == known:
+            if not gates.rebuild(reward.id):
+                time.sleep(GATE_POLL_S)
+            epoch = _epoch_now(reward.id)
+
+
+def _epoch_now(reward_id: int) -> int:
+    db.session.rollback()  # an open snapshot would show the old epoch for ever
+    return rewards.on_offer([reward_id])[reward_id].epoch
 
 
 def _refusal(verdict: stock.Verdict, reward: Offer) -> Exception | None:

@@ -53,7 +53,7 @@ class Manager:
             self._add(programs.sandbox(self.settings, port))
             address = f"http://{place.LOOPBACK}:{port}"
             self.settings = dataclasses.replace(self.settings, wechat_api_url=address)
-        self._run(programs.flask("db", "upgrade"))
+        self._run(programs.flask("shop", "migrate"))
         self._run(programs.flask("shop", "open"))
         self._add(programs.web(self.settings, self.listener))
         self._add(programs.worker())

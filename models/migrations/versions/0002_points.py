@@ -103,6 +103,14 @@ def _lots() -> None:
         sa.UniqueConstraint("entry_id", name=op.f("uq_lots_entry_id")),
     )
     op.create_index(
+        "ix_lots_due",
+        "lots",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("points_left > 0"),
+        sqlite_where=sa.text("points_left > 0"),
+    )
+    op.create_index(
         "ix_lots_first_expiring",
         "lots",
         ["member_id", "expires_at", "id"],

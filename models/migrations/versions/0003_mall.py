@@ -197,6 +197,14 @@ def _vouchers() -> None:
         sa.UniqueConstraint("redemption_id", name=op.f("uq_vouchers_redemption_id")),
     )
     op.create_index(
+        "ix_vouchers_due",
+        "vouchers",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'issued'"),
+        sqlite_where=sa.text("state = 'issued'"),
+    )
+    op.create_index(
         "ix_vouchers_member", "vouchers", ["member_id", "state", "expires_at"], unique=False
     )
 
