@@ -93,9 +93,7 @@ def _empty(folder: Path) -> None:
     """Empty every table; the migrations themselves stay."""
     db.session.remove()
     if db.engine.dialect.name == "postgresql":
-        tables = ", ".join(table.name for table in db.metadata.sorted_tables)
-        with db.engine.begin() as connection:
-            connection.execute(sa.text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        _empty_postgresql()
         return
     file, template = Path(str(db.engine.url.database)), folder / "empty.db"
     db.engine.dispose()
@@ -104,6 +102,17 @@ def _empty(folder: Path) -> None:
     if not template.exists():
         shutil.copyfile(file, template)
     shutil.copyfile(template, file)
+
+
+def _empty_postgresql() -> None:
+    """Delete past triggers and foreign keys: TRUNCATE makes every table's files anew, ten times slower."""
+    tables = [f"DELETE FROM {table.name}" for table in db.metadata.sorted_tables]
+    used = sa.text("SELECT sequencename FROM pg_sequences WHERE last_value IS NOT NULL")
+    with db.engine.begin() as connection:
+        connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
+        connection.execute(sa.text("; ".join(tables)))
+        for name in connection.execute(used).scalars().all():
+            connection.execute(sa.text(f"ALTER SEQUENCE {name} RESTART"))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Every number in every body is a whole number within its bounds, or the request is refused."""
 
+from blueprints.openapi import LARGEST_ID
 from tests.blueprints.routes import CALLS, HEADERS, numbers_in, with_raw
 
 NO_NUMBERS = (
@@ -25,7 +26,7 @@ def named(call, place, table) -> str | None:
 def bounds(call, place) -> tuple[int, int]:
     """The smallest and the largest that a number may be, by the contract."""
     if named(call, place, IDS):
-        return 1, 2**53 - 1
+        return 1, LARGEST_ID
     largest = LARGEST.get(named(call, place, LARGEST) or "", 10**9)
     if named(call, place, SIGNED) or place[-1] == "sort":
         return -largest, largest

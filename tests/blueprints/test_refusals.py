@@ -1,6 +1,8 @@
 """How every call refuses: problem+json, a stable code, a sentence in the caller's language."""
 
 import pytest
+from sqlalchemy.exc import DataError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mall import tokens
 from mall.clock import now
@@ -95,7 +97,7 @@ def test_a_path_that_leads_nowhere_is_not_found(as_role):
 
 def test_a_number_that_no_id_can_have_is_not_found(as_role):
     shopper, admin = as_role("shopper"), as_role("admin")
-    numbers = ["0", str(2**53), str(2**63), str(2**64), "9" * 5000]
+    numbers = ["0", "01", "-1", str(10**15), str(2**53), str(2**63), str(2**64), "9" * 5000]
 
     asked = [
         answer
@@ -105,6 +107,7 @@ def test_a_number_that_no_id_can_have_is_not_found(as_role):
             shopper.get(f"/rewards/{number}"),
             shopper.post(f"/me/redemptions/{number}/cancellation"),
             admin.get(f"/admin/rewards/{number}"),
+            admin.patch(f"/admin/rewards/{number}", {}),
             admin.get(f"/admin/members/{number}"),
         )
     ]
@@ -112,7 +115,7 @@ def test_a_number_that_no_id_can_have_is_not_found(as_role):
     assert {said(answer) for answer in asked} == {(404, "not_found")}
 
 
-@pytest.mark.parametrize("number", [7, 2**31, 2**53 - 1])
+@pytest.mark.parametrize("number", [7, 2**31, 10**15 - 1])
 def test_an_id_that_nobody_has_is_not_found(number, as_role):
     shopper, admin, clerk = as_role("shopper"), as_role("admin"), as_role("clerk")
     parcel, move = {"carrier": "x", "tracking_no": "y"}, {"quantity": 1, "reason": "count"}
@@ -227,17 +230,53 @@ def test_no_answer_of_the_api_is_anothers_to_keep(as_role, anybody):
     assert {answer.headers["X-Content-Type-Options"] for answer in answers} == {"nosniff"}
 
 
-def test_a_bug_is_a_problem_that_tells_nothing_of_itself(app, as_role, monkeypatch, caplog):
+def test_a_bug_is_a_problem_that_tells_nothing_of_itself(as_role, monkeypatch, caplog):
     def broken(*_, **__):
         raise RuntimeError("the secret inside")
 
     shopper = as_role("shopper")
-    app.testing = False
     monkeypatch.setattr("mall.members.profile", broken)
 
     answer = shopper.get("/me")
 
-    app.testing = True
     assert said(answer) == (500, "internal_error")
     assert "secret" not in answer.text
     assert "the secret inside" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "gone", "status"),
+    [
+        (OperationalError, False, 503),
+        (InternalError, True, 503),
+        (InternalError, False, 500),
+        (DataError, False, 500),
+    ],
+)
+def test_a_database_that_went_away_is_told_from_a_bug(
+    kind, gone, status, as_role, monkeypatch, caplog
+):
+    def fails(*_, **__):
+        raise kind("SELECT 1", {}, Exception("why"), connection_invalidated=gone)
+
+    shopper = as_role("shopper")
+    monkeypatch.setattr("mall.members.profile", fails)
+
+    answer = shopper.get("/me")
+
+    codes = {503: "unavailable", 500: "internal_error"}
+    assert said(answer) == (status, codes[status])
+    assert ("Retry-After" in answer.headers) == (status == 503)
+    assert "why" in caplog.text and "why" not in answer.text
+
+
+def test_when_every_connection_is_taken_one_is_asked_to_come_back(as_role, monkeypatch):
+    def fails(*_, **__):
+        raise PoolTimeout("the pool is empty")
+
+    shopper = as_role("shopper")
+    monkeypatch.setattr("mall.members.profile", fails)
+
+    answer = shopper.get("/me")
+
+    assert said(answer) == (503, "unavailable")

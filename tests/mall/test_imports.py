@@ -205,7 +205,7 @@ def bought(receipt_no, amount_fen=10_000, who="e-1", store="A", at="2026-01-01T1
     return f"{who},,{store},{receipt_no},{amount_fen},{at}\n"
 
 
-@pytest.mark.covers("A12", "A6")
+@pytest.mark.covers("A12")
 def test_receipts_earn_as_at_the_till_and_a_new_stores_code_opens_it(people):
     card_no = one(Member.card_no, Member.external_id == "e-2")
     file = PURCHASES + bought("r-1") + f",{card_no},B,r-1,19990,2026-01-02 09:30\n"
@@ -223,7 +223,7 @@ def test_receipts_earn_as_at_the_till_and_a_new_stores_code_opens_it(people):
     assert wrong() == []
 
 
-@pytest.mark.covers("A12", "A6")
+@pytest.mark.covers("A12")
 def test_the_same_receipts_again_earn_nothing(people):
     file = PURCHASES + bought("r-1") + bought("r-2")
     take("purchases", file)

@@ -51,7 +51,6 @@ def give_back(member_id, spent, *, now, grace=GRACE):
 # spending
 
 
-@pytest.mark.covers("C9")
 def test_points_are_taken_from_the_lot_that_expires_first_and_from_the_endless_last(a_member, now):
     """PEERS 31: consumption by date of creation lets the sooner expiring points die."""
     member = a_member()
@@ -225,7 +224,6 @@ def test_a_lot_is_due_at_its_end_to_the_moment(a_member, now):
         book.check_spend(member, 1)
 
 
-@pytest.mark.covers("C9")
 def test_due_points_are_not_spent_however_late_the_job_is(a_member, now):
     member, later = a_member(), now + 30 * DAY
     give(member, 70, "dead by then", expires_at=now + DAY, now=now)
@@ -241,7 +239,6 @@ def test_due_points_are_not_spent_however_late_the_job_is(a_member, now):
     assert wrong() == []
 
 
-@pytest.mark.covers("C9")
 def test_the_job_writes_a_due_lot_off_once_with_an_entry_of_its_own(a_member, now):
     member, later = a_member(), now + 2 * DAY
     give(member, 70, "dead", expires_at=now + DAY, now=now)
@@ -270,7 +267,7 @@ def test_jobs_side_by_side_write_a_lot_off_once(app, a_member, now):
 
 
 def test_the_job_goes_on_until_nothing_is_due(app, a_member, now, monkeypatch):
-    monkeypatch.setattr(points, "EXPIRED_AT_ONCE", 2)
+    monkeypatch.setattr(points.expiry, "EXPIRED_AT_ONCE", 2)
     for _ in range(5):
         give(a_member(), 10, f"dead-{_}", expires_at=now + DAY, now=now)
     app.config["CLOCK_OFFSET_S"] = 2 * 86_400

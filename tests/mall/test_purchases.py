@@ -137,7 +137,6 @@ def test_a_shop_without_a_rule_records_and_awards_nothing(a_member, buy):
     assert rows(Purchase.points_awarded, Purchase.growth_awarded) == [(0, 0)]
 
 
-@pytest.mark.covers("C13")
 def test_an_entry_says_where_by_whom_and_for_which_receipt(a_member, buy, stores, hired):
     buy(a_member(), 10_000)
 
@@ -347,7 +346,6 @@ def test_growth_of_several_members_is_written_together(a_member, stores, now):
     assert wrong() == []
 
 
-@pytest.mark.covers("B6")
 def test_the_next_tier_is_the_rules_own(app):
     ladder = tiers.ladder()
 

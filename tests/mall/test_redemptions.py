@@ -1,5 +1,8 @@
 """Redemptions: granted or refused each by itself, and a refusal changes nothing at all."""
 
+from dataclasses import replace
+from unittest.mock import Mock
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -7,8 +10,11 @@ from sqlalchemy.exc import IntegrityError
 from mall import clock, gates, redemptions, rewards, vouchers
 from mall.errors import (
     AddressNeeded,
+    AlreadyCancelled,
     Closed,
+    KeyReused,
     LimitReached,
+    NotDelivered,
     NotEnoughPoints,
     NotFound,
     NotOpenYet,
@@ -16,7 +22,8 @@ from mall.errors import (
     SoldOut,
     TierTooLow,
 )
-from mall.guards.client import client
+from mall.guards import stock
+from mall.guards.client import RedisError, client
 from mall.idempotency import Answer
 from models import (
     Account,
@@ -341,6 +348,86 @@ def test_a_raised_limit_lets_more_through(a_member, a_reward, redeem):
     assert redeem(member, reward).status == 201
     with pytest.raises(LimitReached):
         redeem(member, reward)
+
+
+# keys
+
+
+@pytest.mark.parametrize("with_gate", [True, False], ids=["gate", "sql alone"])
+def test_one_key_with_another_body_is_refused(a_member, a_reward, redeem, dead_redis, with_gate):
+    member, reward = a_member(points=500), a_reward(per_member_limit=1).id
+    if not with_gate:
+        dead_redis.die()
+    key = a_key(member)
+    redeem(member, reward, key=key)
+
+    with pytest.raises(KeyReused):
+        redeem(member, reward, key=replace(key, fingerprint="another body"))
+
+    assert trades() == 1 and balance(member) == 400 and wrong() == []
+
+
+def test_one_key_asked_again_at_a_gate_that_is_sold_out_gets_its_answer(a_member, a_reward, redeem):
+    member, reward = a_member(points=500), a_reward(units=1).id
+    key = a_key(member)
+    first = redeem(member, reward, key=key)
+
+    again = redeem(member, reward, key=key)
+
+    assert again.replayed and again.body == first.body and gate(reward) == (0, 0)
+
+
+def test_a_redis_that_dies_before_the_lease_is_settled_costs_nothing(
+    a_member, a_reward, redeem, monkeypatch
+):
+    member, reward = a_member(points=500), a_reward(units=5).id
+    monkeypatch.setattr(stock, "settle", Mock(side_effect=RedisError("gone")))
+
+    assert redeem(member, reward).status == 201
+
+    assert gate(reward) == (4, 1) and units_left(reward) == 4 and wrong() == []
+
+
+# parcels
+
+
+@pytest.fixture
+def ship(now):
+    def send(trade, number="SF1", key=None):
+        parcel = {"carrier": "顺丰", "tracking_no": number}
+        return redemptions.ship(trade, parcel, key=key or a_key(None, None), now=now)
+
+    return send
+
+
+def test_a_parcel_is_sent_and_its_number_may_be_corrected(a_member, a_reward, redeem, ship, now):
+    member, reward = a_member(points=100), a_reward(kind="delivery").id
+    trade = said(redeem(member, reward, address=ADDRESS))["id"]
+
+    shown = said(ship(trade))
+    ship(trade, "SF2")
+
+    assert (shown["state"], shown["tracking_no"], shown["address"]) == ("shipped", "SF1", ADDRESS)
+    assert shown["shipped_at"] == clock.rfc3339(now)
+    assert rows(Redemption.state, Redemption.carrier, Redemption.tracking_no) == [
+        ("shipped", "顺丰", "SF2")
+    ]
+    assert wrong() == []
+
+
+def test_what_is_fetched_or_taken_back_or_nobodys_is_not_sent(
+    a_member, a_reward, redeem, ship, now
+):
+    member = a_member(points=300)
+    fetched = said(redeem(member, a_reward().id))["id"]
+    taken_back = said(redeem(member, a_reward(kind="delivery").id, address=ADDRESS))["id"]
+    redemptions.cancel(member, taken_back, key=a_key(member), now=now)
+
+    for trade, error in ((fetched, NotDelivered), (taken_back, AlreadyCancelled), (404, NotFound)):
+        with pytest.raises(error):
+            ship(trade)
+
+    assert count(Redemption, Redemption.state == "shipped") == 0
 
 
 # many at once

@@ -148,7 +148,6 @@ def test_a_second_purchase_pays_nothing_more(a_member, a_friend, buys, now):
     assert balance(inviter) == 100 and count(PendingGrant) == 2
 
 
-@pytest.mark.covers("F2")
 def test_a_friends_friend_pays_the_friend_alone(a_member, a_friend, buys, now):
     grandparent = a_member()
     parent = a_friend(grandparent)

@@ -7,7 +7,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from mall import clock, redemptions, rewards
-from mall.errors import ChangedMeanwhile, NotFound, SoldOut, StockPromised
+from mall.errors import (
+    ChangedMeanwhile,
+    Malformed,
+    NotFound,
+    SoldOut,
+    StockPromised,
+    TooManyUnits,
+)
 from mall.idempotency import Answer, Replayed
 from models import Reward, StockMove
 from tests.makers import a_key
@@ -141,6 +148,27 @@ def test_what_is_promised_can_not_be_taken_out(a_member, a_reward, move, now):
 def test_stock_of_a_reward_that_does_not_exist_is_not_moved(move):
     with pytest.raises(NotFound):
         move(404, 1)
+
+
+def test_there_is_a_most_that_a_reward_can_hold(a_reward, move):
+    reward = a_reward(units=rewards.MAX_UNITS - 1).id
+    move(reward, 1)
+
+    with pytest.raises(TooManyUnits) as refusal:
+        move(reward, 1)
+
+    assert refusal.value.details == {"limit": rewards.MAX_UNITS}
+    assert units_left(reward) == rewards.MAX_UNITS
+
+
+def test_a_window_that_closes_before_it_opens_is_refused(a_reward, now):
+    reward = a_reward(opens_at=now).id
+
+    for closes_at in (now, now - timedelta(days=1)):
+        with pytest.raises(Malformed):
+            rewards.change(reward, {"closes_at": closes_at}, version=1)
+
+    assert rows(Reward.closes_at, Reward.version) == [(None, 1)]
 
 
 def test_one_delivery_told_twice_is_stocked_once(a_reward, move):

@@ -44,7 +44,7 @@ def main() -> None:
     asked = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="real-households-") as folder:
         out = Path(folder)
-        for words in (["db", "upgrade"], ["shop", "open"]):
+        for words in (["shop", "migrate"], ["shop", "open"]):
             subprocess.run([*FLASK, *words], cwd=ROOT, check=True)
         made = _report(run("households", _making(asked, out)))
         members = _report(run("import members", _importing("members", out)))

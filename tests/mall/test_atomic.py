@@ -1,0 +1,173 @@
+"""The transaction: all or nothing, and guards hear of its end once it is known."""
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from mall.atomic import atomic
+from mall.errors import NotFound, OutcomeUnknown, Unavailable
+from models import ShopSetting, Store, db
+from models.base import insert
+from tests.mall.books import count
+from tests.mall.together import Halt
+
+
+class Heard:
+    def __init__(self):
+        self.said = []
+
+    def __call__(self, word):
+        return lambda: self.said.append(word)
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+def write(transaction, name="name"):
+    transaction.execute(insert(ShopSetting).values(name=name, value=1))
+
+
+def test_what_is_written_stands_after_the_end_and_then_guards_act(app, heard):
+    with atomic() as transaction:
+        transaction.after_commit(heard("stands")).after_refusal(heard("refused"))
+        write(transaction)
+        assert heard.said == []
+
+    assert heard.said == ["stands"] and count(ShopSetting) == 1
+
+
+def test_what_was_refused_is_undone_and_then_guards_act(app, heard):
+    with pytest.raises(NotFound), atomic() as transaction:
+        transaction.after_commit(heard("stands")).after_refusal(heard("refused"))
+        write(transaction)
+        raise NotFound()
+
+    assert heard.said == ["refused"] and count(ShopSetting) == 0
+
+
+def test_one_inside_another_joins_it_and_stands_or_falls_with_it(app, heard):
+    with pytest.raises(NotFound), atomic() as outer:
+        with atomic() as inner:
+            assert inner is outer
+            inner.after_commit(heard("stands"))
+            write(inner)
+        raise NotFound()
+
+    assert heard.said == [] and count(ShopSetting) == 0
+
+
+def test_what_the_orm_has_pending_is_written_with_it(app):
+    with atomic():
+        db.session.add(ShopSetting(name="orm", value=1))
+
+    assert count(ShopSetting) == 1
+
+
+def test_a_change_made_outside_is_a_bug(app):
+    db.session.add(ShopSetting(name="outside", value=1))
+
+    with pytest.raises(AssertionError), atomic():
+        pass
+
+
+def fail_commit(monkeypatch, error):
+    def commit():
+        raise error
+
+    monkeypatch.setattr(db.session, "commit", commit)
+
+
+def test_where_commits_answer_is_lost_nobody_is_told_anything(app, heard, monkeypatch):
+    fail_commit(monkeypatch, OperationalError("COMMIT", None, Exception("gone")))
+
+    with pytest.raises(OutcomeUnknown), atomic() as transaction:
+        transaction.after_commit(heard("stands")).after_refusal(heard("refused"))
+        write(transaction)
+
+    assert heard.said == []
+
+
+def test_a_rule_that_refuses_at_commit_is_a_refusal(app, heard, monkeypatch):
+    fail_commit(monkeypatch, IntegrityError("COMMIT", None, Exception("deferred")))
+
+    with pytest.raises(IntegrityError), atomic() as transaction:
+        transaction.after_commit(heard("stands")).after_refusal(heard("refused"))
+        write(transaction)
+
+    assert heard.said == ["refused"]
+
+
+class Driver(Exception):
+    def __init__(self, text="", sqlstate=None):
+        super().__init__(text)
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("error", "means"),
+    [
+        (OperationalError("", None, Driver(sqlstate="55P03")), Unavailable),
+        (OperationalError("", None, Driver(sqlstate="40P01")), Unavailable),
+        (OperationalError("", None, Driver(sqlstate="40001")), Unavailable),
+        (OperationalError("", None, Driver(sqlstate="57P01")), Unavailable),
+        (OperationalError("", None, Driver("database is locked")), Unavailable),
+        (OperationalError("", None, Driver(), connection_invalidated=True), Unavailable),
+        (OperationalError("", None, Driver("no such table")), OperationalError),
+        (IntegrityError("", None, Driver("unique")), IntegrityError),
+        (ZeroDivisionError(), ZeroDivisionError),
+    ],
+)
+def test_what_passes_by_itself_is_unavailable_and_a_bug_stays_a_bug(app, heard, error, means):
+    with pytest.raises(means) as raised, atomic() as transaction:
+        transaction.after_refusal(heard("refused"))
+        raise error
+
+    assert type(raised.value) is means and heard.said == ["refused"]
+
+
+def test_a_lock_that_another_holds_too_long_is_unavailable(app, stores, monkeypatch):
+    """Really waited for, with the patience cut short."""
+    halt = Halt("holder")
+
+    def hold():
+        with atomic() as transaction:
+            transaction.execute(sa.update(Store).values(address="held"))
+            halt.stop_here()
+
+    def want():
+        with atomic() as transaction:
+            transaction.execute(sa.update(Store).values(address="wanted"))
+
+    def impatient(connection, _record, _proxy):
+        words = "PRAGMA busy_timeout=50" if sqlite else "SET lock_timeout = 50"
+        cursor = connection.cursor()
+        cursor.execute(words)
+        if not sqlite:
+            connection.commit()
+        cursor.close()
+
+    def patient(connection, _record):
+        if sqlite:
+            connection.execute("PRAGMA busy_timeout=8000")
+        else:
+            connection.execute("SET lock_timeout = 2000")
+            connection.commit()
+
+    sqlite = db.engine.dialect.name == "sqlite"
+    with halt.holding(app, hold) as finish:
+        sa.event.listen(db.engine, "checkout", impatient)
+        sa.event.listen(db.engine, "checkin", patient)
+        try:
+            db.session.remove()
+            with pytest.raises(Unavailable):
+                want()
+            db.session.remove()
+        finally:
+            sa.event.remove(db.engine, "checkout", impatient)
+            sa.event.remove(db.engine, "checkin", patient)
+        finish()
+
+    want()
+    assert count(Store, Store.address == "wanted") == 2

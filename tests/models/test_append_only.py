@@ -1,0 +1,57 @@
+"""What is only added to: the database itself refuses every change of an entry."""
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DatabaseError
+
+from mall import clock, purchases, redemptions
+from mall.purchases import Receipt
+from models import db
+from tests.makers import a_key
+from tests.mall.books import ask, by_hand, wrong
+
+TABLES = ("ledger_entries", "lot_uses", "growth_entries", "stock_moves")
+
+
+@pytest.fixture
+def written(a_member, a_reward, stores):
+    """A row or more in each of them."""
+    member, now = a_member(points=100), clock.now()
+    receipt = Receipt(stores["A"], "r-1", member, 10_000, now)
+    purchases.record_one(receipt, key=a_key(), now=now)
+    redemptions.redeem(ask(member, a_reward(price_points=10).id), now=now)
+
+
+def content(table):
+    db.session.rollback()
+    return db.session.execute(sa.text(f"SELECT * FROM {table}")).all()
+
+
+@pytest.mark.covers("C7")
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("how", ["UPDATE {0} SET {1} = {1}", "DELETE FROM {0}"])
+def test_an_entry_can_be_neither_changed_nor_taken_away(written, table, how):
+    before = content(table)
+    column = db.metadata.tables[table].columns.keys()[-1]
+
+    with pytest.raises(DatabaseError, match=f"{table} is append-only"):
+        by_hand(sa.text(how.format(table, column)))
+
+    assert before and content(table) == before
+    assert wrong() == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("how", ["INSERT OR REPLACE INTO", "INSERT INTO"])
+def test_an_entry_can_not_be_replaced_by_another(written, table, how):
+    columns = db.metadata.tables[table].columns.keys()
+    key = ", ".join(each.name for each in db.metadata.tables[table].primary_key)
+    names = ", ".join(columns)
+    same = f"{how} {table} ({names}) SELECT {names} FROM {table} WHERE true"
+    upsert = f" ON CONFLICT ({key}) DO UPDATE SET {columns[-1]} = excluded.{columns[-1]}"
+
+    before = content(table)
+    with pytest.raises(DatabaseError):
+        by_hand(sa.text(same + ("" if "REPLACE" in how else upsert)))
+
+    assert content(table) == before and wrong() == []
