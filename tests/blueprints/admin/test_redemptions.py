@@ -65,3 +65,28 @@ def test_the_list_is_filtered_by_state_reward_and_day(parcel, as_staff):
 
     assert found(f"state=issued&day={day}&reward_id={redeemed['reward_id']}") == [redeemed["id"]]
     assert found("state=shipped") == found("day=2020-01-01") == found("reward_id=999") == []
+
+
+def test_a_filter_that_can_not_be_read_is_refused(as_staff):
+    admin = as_staff("admin")
+    wrong = ["state=gone", "state=", "reward_id=0", f"reward_id={2**63}", f"store_id={'9' * 30}"]
+    wrong += ["store_id=x", "reward_id=1.0", "day=0001-01-01", "day=9999-12-31", "day=2026-02-30"]
+
+    answers = [admin.get(f"/admin/redemptions?{query}") for query in wrong]
+
+    assert [(a.status_code, a.json["code"]) for a in answers] == [(400, "malformed")] * len(wrong)
+
+
+def test_a_parcel_has_a_carrier_and_a_number(parcel, as_staff):
+    _, redeemed = parcel
+    path = f"/admin/redemptions/{redeemed['id']}/shipment"
+    bodies = [
+        {},
+        {"carrier": "顺丰"},
+        {**PARCEL, "carrier": ""},
+        {**PARCEL, "tracking_no": "x" * 65},
+    ]
+
+    answers = [as_staff("admin").post(path, body) for body in bodies]
+
+    assert [(a.status_code, a.json["code"]) for a in answers] == [(400, "malformed")] * 4
