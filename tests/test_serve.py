@@ -242,7 +242,7 @@ def test_a_failing_migration_stops_everything_and_shows_why(a_copy):
     copy.begin()
 
     assert copy.code_when_ended(START_S) == 1
-    assert "db upgrade" in copy.output.splitlines()[-1]
+    assert "shop migrate" in copy.output.splitlines()[-1]
     assert "refused" in copy.output
     assert_nothing_left(copy)
 
