@@ -8,7 +8,7 @@ import pytest
 from tests.journeys.program import Program, Visitor
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.xdist_group("journeys")
+pytestmark = pytest.mark.xdist_group("serve")
 
 SIMULTANEOUS = 64
 
