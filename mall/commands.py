@@ -46,13 +46,13 @@ def open_shop() -> None:
         click.echo("演示店铺已就绪 The demo shop is filled.")
 
 
-def _import(take: Callable[..., Report], path: str, dry_run: bool) -> None:
+def _import(take: Callable[..., Report], path: str, dry_run: bool, **choices: bool) -> None:
     """Run an import; the bar goes to stderr, the summary on stdout is for programs."""
     with (
         Path(path).open(encoding="utf-8-sig", newline="") as file,
         click.progressbar(length=_rows_in(path), label=Path(path).name, file=sys.stderr) as bar,
     ):
-        report = take(file, dry_run=dry_run, progress=bar.update)
+        report = take(file, dry_run=dry_run, progress=bar.update, **choices)
     click.echo(json.dumps(report.view(dry_run=dry_run), ensure_ascii=False))
 
 
@@ -61,16 +61,25 @@ def _rows_in(path: str) -> int:
         return max(sum(1 for _ in file) - 1, 0)
 
 
-def _file_command(name: str, take: Callable[..., Report], text: str) -> None:
-    @imports_group.command(name, help=text)
-    @click.argument("path", type=click.Path(exists=True, dir_okay=False))
-    @click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
-    def run(path: str, dry_run: bool) -> None:
-        _import(take, path, dry_run)
+_path = click.argument("path", type=click.Path(exists=True, dir_okay=False))
+_dry_run = click.option("--dry-run", is_flag=True, help="Say what would happen, change nothing.")
 
 
-_file_command("members", imports.import_members, "Import members from a CSV file.")
-_file_command("purchases", imports.import_purchases, "Import receipts from a CSV file.")
+@imports_group.command("members")
+@_path
+@_dry_run
+def import_members(path: str, dry_run: bool) -> None:
+    """Import members from a CSV file."""
+    _import(imports.import_members, path, dry_run)
+
+
+@imports_group.command("purchases")
+@_path
+@_dry_run
+@click.option("--open-stores", is_flag=True, help="A store code not known yet opens a store.")
+def import_purchases(path: str, dry_run: bool, open_stores: bool) -> None:
+    """Import receipts from a CSV file."""
+    _import(imports.import_purchases, path, dry_run, open_stores=open_stores)
 
 
 @staff_group.command("hire")

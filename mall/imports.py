@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, TextIO
 
@@ -79,11 +80,19 @@ def import_members(
 
 
 def import_purchases(
-    file: TextIO, *, dry_run: bool, progress: Callable[[int], None] = lambda rows: None
+    file: TextIO,
+    *,
+    dry_run: bool,
+    open_stores: bool = False,
+    progress: Callable[[int], None] = lambda rows: None,
 ) -> Report:
-    """Take receipts from CSV: a store's receipt number counts once; points follow from the rules."""
+    """Take receipts from CSV: a store's receipt number counts once; points follow from the rules.
+
+    With `open_stores` a code that no store has opens one; else its rows are refused.
+    """
     needed = {"store_code", "receipt_no", "amount_fen", "paid_at"}
-    return _import(file, needed, PURCHASE_COLUMNS, _load_purchases, dry_run, progress)
+    load = partial(_load_purchases, open_stores=open_stores)
+    return _import(file, needed, PURCHASE_COLUMNS, load, dry_run, progress)
 
 
 def _import(
@@ -235,10 +244,10 @@ def _person(row: dict[str, str], now: datetime) -> dict[str, Any]:
     }
 
 
-def _load_purchases(chunk: list[Row], report: Report, now: datetime) -> None:
+def _load_purchases(chunk: list[Row], report: Report, now: datetime, *, open_stores: bool) -> None:
     read = list(_read_rows(chunk, lambda row: _receipt_fields(row, now), report))
     by_external, by_card = _members_named(values for _, values in read)
-    shops = stores.ids_by_code([v["store_code"] for _, v in read], now=now, add=True)
+    shops = stores.ids_by_code([v["store_code"] for _, v in read], now=now, open_new=open_stores)
     receipts = []
     for line, values in read:
         named = {by_external.get(values["external_id"]), by_card.get(values["card_no"])} - {None}
@@ -248,6 +257,8 @@ def _load_purchases(chunk: list[Row], report: Report, now: datetime) -> None:
             report.refuse(line, "没有这个会员")
         elif len(named) > 1:
             report.refuse(line, "external_id 与 card_no 不是同一会员")
+        elif values["store_code"] not in shops:
+            report.refuse(line, f"没有代码为 {values['store_code']} 的门店")
         elif shown in report.receipts:
             report.known += 1
         else:

@@ -38,11 +38,11 @@ def open_store(*, code: str, name: str, address: str = "", key: Key, now: dateti
         return key.store(201, {"id": added, "code": code, "name": name, "address": address})
 
 
-def ids_by_code(codes: Iterable[str], *, now: datetime, add: bool = False) -> dict[str, int]:
-    """Codes to ids; with `add`, a code not known yet becomes a store of that name."""
+def ids_by_code(codes: Iterable[str], *, now: datetime, open_new: bool = False) -> dict[str, int]:
+    """Codes to ids; with `open_new`, a code not known yet becomes a store of that name."""
     wanted = sorted(set(codes))
     with atomic() as transaction:
-        if add and wanted:
+        if open_new and wanted:
             rows = [{"code": c, "name": c, "address": "", "created_at": now} for c in wanted]
             transaction.execute(insert(Store).on_conflict_do_nothing(), rows)
         found = transaction.execute(sa.select(Store.code, Store.id).where(Store.code.in_(wanted)))

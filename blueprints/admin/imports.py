@@ -20,6 +20,10 @@ class ImportArgs(Schema):
     dry_run = fields.Boolean(load_default=False)
 
 
+class PurchaseImportArgs(ImportArgs):
+    open_stores = fields.Boolean(load_default=False)
+
+
 class RefusedRowOut(Out):
     line = fields.Integer()
     reason = fields.String()
@@ -46,11 +50,14 @@ def import_members(args: dict, *, key):
 
 @bp.post("/imports/purchases")
 @idempotent(required=False)
-@bp.arguments(ImportArgs(), location="query")
+@bp.arguments(PurchaseImportArgs(), location="query")
 @bp.response(200, ImportOut())
 @bp.doc(requestBody=CSV_BODY)
 def import_purchases(args: dict, *, key):
-    """Import receipts; a file over 1 MiB goes through `flask imports purchases`."""
+    """Import receipts; `open_stores` opens a store for each new code.
+
+    A file over 1 MiB goes through `flask imports purchases`.
+    """
     return _answer(imports.import_purchases(_file(), **args), args, key)
 
 
@@ -62,4 +69,4 @@ def _answer(report: Report, args: dict, key):
     """The import's own rows make it repeatable; the key only keeps its first report."""
     with atomic():
         key.claim(now=clock.now())
-        return reply(key.store(200, report.view(**args)))
+        return reply(key.store(200, report.view(dry_run=args["dry_run"])))

@@ -46,6 +46,11 @@ class PurchaseBody(Body):
         if ("scan_token" in data) == ("member_id" in data):
             raise ValidationError("either scan_token or member_id")
 
+    @validates_schema
+    def items_are_part_of_it(self, data: dict, **_: object) -> None:
+        if sum(item["amount_fen"] for item in data.get("items", ())) > data["amount_fen"]:
+            raise ValidationError("items may not cost more than the receipt", "items")
+
     @validates("paid_at")
     def not_in_the_future(self, value: datetime, **_: object) -> None:
         if value > clock.now() + CLOCKS_MAY_DIFFER:

@@ -56,7 +56,8 @@ def test_files_are_imported_and_a_dry_run_changes_nothing(run, tmp_path):
     tried = run("imports", "members", people, "--dry-run")
     assert tried.exit_code == 0 and count(Member) == 0
     done = run("imports", "members", people)
-    assert run("imports", "purchases", receipts).exit_code == 0
+    assert run("imports", "purchases", receipts).exit_code == 0 and count(Purchase) == 0
+    assert run("imports", "purchases", receipts, "--open-stores").exit_code == 0
 
     report = json.loads(done.output.splitlines()[-1])
     assert (report["created"], report["dry_run"]) == (2, False)

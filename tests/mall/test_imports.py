@@ -14,12 +14,13 @@ MEMBERS = "external_id,nickname,phone,gender,birthday,city,joined_at\n"
 PURCHASES = "external_id,card_no,store_code,receipt_no,amount_fen,paid_at\n"
 
 
-def take(what, text, *, dry_run=False):
-    """Import a file; answers its report."""
+def take(what, text, *, dry_run=False, **choices):
+    """Import a file, receipts into stores that it may open; answers its report."""
     raw = text if isinstance(text, bytes) else text.encode()
-    return getattr(imports, f"import_{what}")(imports.opened(raw), dry_run=dry_run).view(
-        dry_run=dry_run
-    )
+    if what == "purchases":
+        choices = {"open_stores": True, **choices}
+    load = getattr(imports, f"import_{what}")
+    return load(imports.opened(raw), dry_run=dry_run, **choices).view(dry_run=dry_run)
 
 
 def counts(report):
@@ -221,6 +222,19 @@ def test_receipts_earn_as_at_the_till_and_a_new_stores_code_opens_it(people):
     ]
     assert set(rows(LedgerEntry.actor)) == {("system",)}
     assert wrong() == []
+
+
+@pytest.mark.covers("A12")
+def test_a_store_nobody_opened_is_a_slip_of_the_pen_unless_told_otherwise(people):
+    take("purchases", PURCHASES + bought("r-1"))
+
+    report = take(
+        "purchases", PURCHASES + bought("r-2") + bought("r-3", store="AA"), open_stores=False
+    )
+
+    assert counts(report) == (1, 0, 0, 1)
+    assert refusals(report) == [(3, "没有代码为 AA 的门店")]
+    assert rows(Store.code) == [("A",)]
 
 
 @pytest.mark.covers("A12")

@@ -45,8 +45,8 @@ def test_codes_are_looked_up_and_opened_only_where_asked(now):
     open_store("A", now)
 
     assert set(stores.ids_by_code(["A", "B"], now=now)) == {"A"}
-    assert set(stores.ids_by_code(["A", "B", "B"], now=now, add=True)) == {"A", "B"}
-    assert stores.ids_by_code([], now=now, add=True) == {}
+    assert set(stores.ids_by_code(["A", "B", "B"], now=now, open_new=True)) == {"A", "B"}
+    assert stores.ids_by_code([], now=now, open_new=True) == {}
     assert count(Store) == 2
 
 

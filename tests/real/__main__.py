@@ -107,7 +107,8 @@ def _making(asked: argparse.Namespace, out: Path) -> list[str]:
 
 
 def _importing(what: str, out: Path) -> list[str]:
-    return [*FLASK, "imports", what, str(out / f"{what}.csv")]
+    command = [*FLASK, "imports", what, str(out / f"{what}.csv")]
+    return [*command, "--open-stores"] if what == "purchases" else command
 
 
 def _report(step: Step) -> Step:

@@ -23,8 +23,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def take(folder: Path, what: str) -> imports.Report:
+    choices = {"open_stores": True} if what == "purchases" else {}
     with (folder / f"{what}.csv").open(encoding="utf-8", newline="") as file:
-        return getattr(imports, f"import_{what}")(file, dry_run=False)
+        return getattr(imports, f"import_{what}")(file, dry_run=False, **choices)
 
 
 @pytest.mark.covers("A12", "A6")

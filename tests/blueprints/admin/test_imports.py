@@ -66,8 +66,11 @@ def test_a_dry_run_says_what_would_be_and_does_nothing(load):
 def test_purchases_earn_once_however_often_they_are_loaded(load):
     load("members", MEMBERS)
 
-    dry, first, second = (load("purchases", PURCHASES, q) for q in ("?dry_run=true", "", ""))
+    unopened = load("purchases", PURCHASES, "?dry_run=true")
+    dry = load("purchases", PURCHASES, "?dry_run=true&open_stores=true")
+    first, second = (load("purchases", PURCHASES, "?open_stores=true") for _ in range(2))
 
+    assert counts(unopened) == (2, 0, 0, 1)
     assert counts(dry) == counts(first) == (3, 0, 0, 0)
     assert counts(second) == (0, 0, 3, 0)
     points = {r["nickname"]: r["points"] for r in load.admin.get("/admin/members").json["items"]}

@@ -92,9 +92,11 @@ def test_items_may_be_told_and_are_looked_at(record):
         record("R5", items=[{**ITEM, "price": 1}]),
         record("R6", items=[{"sku": "s1"}]),
         record("R7", items={}),
+        record("R8", amount_fen=99, items=[ITEM, ITEM]),
     ]
 
-    assert [answer.status_code for answer in answers] == [201, 201, 201, 400, 400, 400, 400]
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 400, 400, 400, 400, 400]
+    assert set(answers[-1].json["errors"]["json"]) == {"items"}
 
 
 def test_a_receipt_names_one_member_and_in_one_way(as_staff, as_shopper):
