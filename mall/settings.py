@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from click import ClickException
 from redis import ConnectionPool
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -23,7 +24,7 @@ KEY_NAME = re.compile(r"[A-Za-z0-9]{1,8}")
 SECRET_LENGTH = 32
 
 
-class WrongSetting(Exception):
+class WrongSetting(ClickException):
     """A setting whose value can't be used; its text is one sentence that names the setting."""
 
 

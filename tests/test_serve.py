@@ -243,8 +243,21 @@ def test_a_failing_migration_stops_everything_and_shows_why(a_copy):
 
     assert copy.code_when_ended(START_S) == 1
     assert "shop migrate" in copy.output.splitlines()[-1]
-    assert "refused" in copy.output
+    shown = nobody.replace("unsaid-password", "***").replace("://", "+psycopg://")
+    assert f"DATABASE_URL {shown} can't be used" in copy.output
+    assert "refused" in copy.output and "Traceback" not in copy.output
     assert_nothing_left(copy)
+
+
+def test_without_its_redis_the_shop_opens_and_says_what_waits(a_copy):
+    copy = a_copy(REDIS_URL=f"redis://:unsaid@127.0.0.1:{a_free_port()}/0")
+
+    copy.start()
+
+    first = copy.output.splitlines()[0]
+    assert first.startswith("REDIS_URL does not answer") and "refused" in first
+    assert "unsaid" not in copy.output
+    assert copy.end(signal.SIGTERM) == 0
 
 
 @pytest.mark.parametrize("sign", ["lock", "redis.sock", "mall.db"])

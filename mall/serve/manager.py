@@ -48,6 +48,8 @@ class Manager:
         """Start everything in order; each waits until the one before is ready."""
         if self.settings.embedded_redis:
             self._add(programs.redis(self.settings))
+        elif reason := programs.why_no_redis(self.settings.redis_url):
+            say(f"REDIS_URL does not answer ({reason}): hot rewards and jobs wait until it does.")
         if self.settings.sandbox and not self.settings.wechat_api_url:
             port = place.free_port()
             self._add(programs.sandbox(self.settings, port))

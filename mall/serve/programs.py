@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from redis import Redis
+from redis.exceptions import RedisError
+
 from mall.serve.children import Child, Ends
 from mall.serve.place import LOOPBACK, CannotStart
 from mall.settings import Settings
@@ -42,6 +45,16 @@ def redis(settings: Settings) -> Child:
     for name, value in options.items():
         command += [f"--{name}", value]
     return Child("The embedded Redis", command, Ends.LAST, lambda: _ping(path))
+
+
+def why_no_redis(url: str) -> str:
+    """Why an outside Redis can't be used, or nothing."""
+    try:
+        with Redis.from_url(url, socket_timeout=PROBE_S, socket_connect_timeout=PROBE_S) as redis:
+            redis.ping()
+    except (OSError, RedisError) as error:
+        return str(error).rstrip(".")
+    return ""
 
 
 def _redis_binary() -> str:
