@@ -10,7 +10,7 @@ from flask_migrate import Migrate
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 import blueprints
-from blueprints import errors, public
+from blueprints import errors, metrics, public
 from blueprints.contract import MAX_BODY_BYTES
 from blueprints.openapi import Api
 from mall import commands, jobs, settings
@@ -43,6 +43,7 @@ def create_app(overrides: Mapping[str, str] | None = None, wechat: WeChat | None
     app.extensions["celery"] = jobs.make_celery(app)
     blueprints.register(Api(app))
     public.add_plain_routes(app)
+    metrics.add_route(app)
     errors.register(app)
     app.before_request(public.guard_bodies)
     app.after_request(public.guard_answers)

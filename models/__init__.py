@@ -4,6 +4,7 @@ from models.base import db
 from models.checkins import CheckIn
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
 from models.members import Member
+from models.metrics import Tally
 from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, PointsAdjustment
 from models.purchases import Purchase
 from models.redemptions import Redemption
@@ -42,6 +43,7 @@ __all__ = [
     "StaffSession",
     "StockMove",
     "Store",
+    "Tally",
     "Tier",
     "TierChange",
     "Voucher",

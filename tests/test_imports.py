@@ -14,7 +14,7 @@ LAYERS = ("app", "blueprints", "mall", "models")
 LEVELS = (  # left never imports right, and neighbours in a level never import each other
     ("errors", "clock", "keys", "settings"),
     ("atomic", "guards", "tokens", "wechat"),
-    ("events", "idempotency"),
+    ("events", "idempotency", "metrics"),
     (
         "members",
         "stores",
