@@ -17,6 +17,7 @@ ALLOWED = {
     "GET /home/<path:name>": ALL,
     "GET /livez": ALL,
     "GET /readyz": ALL,
+    "GET /metrics": ALL,
     "GET /api/docs": ALL,
     "GET /api/docs/": ALL,
     "GET /api/docs/<path:name>": ALL,
