@@ -179,6 +179,35 @@ class TooManyPoints(Refused):
     )
 
 
+class HoldEnded(Refused):
+    code, zh, en = "hold_ended", "该冻结已结束", "This hold has ended already."
+
+
+class TransfersOff(Refused):
+    code, zh, en = "transfers_off", "本店未开放积分转赠", "Points can't be given away here."
+
+
+class TransferToSelf(Refused):
+    code, zh, en = "transfer_to_self", "不能转赠给自己", "You can't give points to yourself."
+
+
+class TransferLimit(Refused):
+    code = "transfer_limit"
+    zh, en = (
+        "每天最多转赠 {limit} 分，今天还可转 {left} 分",
+        "{limit} points a day at most, {left} left today.",
+    )
+
+
+class RefundTooLarge(Refused):
+    code = "refund_too_large"
+    zh, en = "此小票最多还可退 {left_yuan} 元", "{left_yuan} yuan of this receipt are left."
+
+
+class StillWrong(Refused):
+    code, zh, en = "still_wrong", "核对仍不一致，不能解除", "The proof still finds this mismatch."
+
+
 class ReviewerIsAuthor(Refused):
     code, zh, en = (
         "second_person_needed",

@@ -38,6 +38,14 @@ class Purchased(Fact):
 
 
 @dataclass(frozen=True)
+class Refunded(Fact):
+    kind = "refunded"
+    purchase_id: int
+    amount_fen: int
+    left_fen: int
+
+
+@dataclass(frozen=True)
 class Redeemed(Fact):
     kind = "redeemed"
     redemption_id: int

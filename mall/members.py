@@ -100,7 +100,14 @@ def _known(people: Iterable[dict[str, Any]]) -> set[Any]:
 def _open_accounts(member_ids: list[int], tier_code: str, now: datetime) -> None:
     if not member_ids:
         return
-    blank = {"balance_points": 0, "pending_points": 0, "entries": 0, "growth_value": 0}
+    blank = {
+        "balance_points": 0,
+        "pending_points": 0,
+        "held_points": 0,
+        "debt_points": 0,
+        "entries": 0,
+        "growth_value": 0,
+    }
     rows = [
         {"member_id": id_, **blank, "tier_code": tier_code, "state": "open"} for id_ in member_ids
     ]

@@ -107,6 +107,7 @@ def _award(
             str(purchase_id),
             receipt.actor,
             rule=rule.label if rule else "",
+            rule_version=rule.version if rule else 0,
             store_id=receipt.store_id,
         )
         balance = book.grant(receipt.member_id, earned, cause, expires_at=expires_at)

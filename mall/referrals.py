@@ -60,7 +60,10 @@ def qualify(fact: Fact, *, now: datetime) -> None:
 
 
 def _promise(member_id: int, amount: int, kind: str, ref: str, due_at: datetime) -> Promise:
-    return Promise(member_id, amount, Cause(kind, "referral", ref, "system", rule=RULE), due_at)
+    setting = "referral_inviter_points" if kind == "referral" else "referral_invitee_points"
+    version = shop.version_of(setting)
+    cause = Cause(kind, "referral", ref, "system", rule=RULE, rule_version=version)
+    return Promise(member_id, amount, cause, due_at)
 
 
 def reward_due(*, now: datetime) -> int:

@@ -182,6 +182,7 @@ class Offer:
     published: bool
     hot: bool
     voucher_lasts_days: int
+    version: int
     epoch: int
 
 

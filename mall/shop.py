@@ -19,6 +19,9 @@ DEFAULTS: dict[str, Any] = {
     "referral_invitee_points": 50,
     "referral_hold_days": 7,
     "give_back_grace_days": 7,
+    "take_back_from_other_lots": True,  # else what a refund can't take from its own lot is owed
+    "transfer_points_per_day": 0,  # what a member may give others in a day; 0: nothing
+    "hold_lasts_hours": 72,
 }
 TIERS = (
     ("base", "普通会员", 0),
@@ -35,14 +38,21 @@ def setting(name: str) -> Any:
     return DEFAULTS[name] if row is None else row.value
 
 
+def version_of(name: str) -> int:
+    """Which version of a setting is in force; 0 is the default that a shop opens with."""
+    row = db.session.get(ShopSetting, name)
+    return 0 if row is None else row.version
+
+
 def tune(name: str, value: Any) -> None:
     """Give a setting the shop's own value."""
     assert name in DEFAULTS, name
-    statement = insert(ShopSetting).values(name=name, value=value)
+    statement = insert(ShopSetting).values(name=name, value=value, version=1)
     with atomic() as transaction:
         transaction.execute(
             statement.on_conflict_do_update(
-                index_elements=["name"], set_={"value": statement.excluded.value}
+                index_elements=["name"],
+                set_={"value": statement.excluded.value, "version": ShopSetting.version + 1},
             )
         )
 

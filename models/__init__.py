@@ -1,30 +1,37 @@
 """What is remembered: every model, and `db`."""
 
+from models.alarms import Alarm
 from models.base import db
 from models.checkins import CheckIn
+from models.debts import DebtEntry
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
+from models.holds import Hold
 from models.members import Member
 from models.metrics import Tally
 from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, PointsAdjustment
-from models.purchases import Purchase
+from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
 from models.referrals import CodeImage, Referral
 from models.rewards import LimitCounter, Reward, StockMove
 from models.shop import CheckInRule, EarningRule, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
 from models.tiers import GrowthEntry, Tier, TierChange
+from models.transfers import Transfer
 from models.vouchers import Voucher
 
 __all__ = [
     "Account",
+    "Alarm",
     "CheckIn",
     "CheckInRule",
     "CodeImage",
+    "DebtEntry",
     "EarningRule",
     "Event",
     "EventReaction",
     "Failure",
     "GrowthEntry",
+    "Hold",
     "IdempotencyKey",
     "LedgerEntry",
     "LimitCounter",
@@ -37,6 +44,7 @@ __all__ = [
     "Purchase",
     "Redemption",
     "Referral",
+    "Refund",
     "Reward",
     "ShopSetting",
     "Staff",
@@ -46,6 +54,7 @@ __all__ = [
     "Tally",
     "Tier",
     "TierChange",
+    "Transfer",
     "Voucher",
     "db",
 ]

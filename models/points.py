@@ -17,6 +17,8 @@ class Account(Model):
     __table_args__ = (
         sa.CheckConstraint(f"balance_points BETWEEN 0 AND {MAX_BALANCE_POINTS}", name="balance"),
         sa.CheckConstraint("pending_points >= 0", name="pending"),
+        sa.CheckConstraint("held_points >= 0", name="held"),
+        sa.CheckConstraint("debt_points >= 0", name="debt"),
         sa.CheckConstraint("entries >= 0", name="entries"),
         sa.CheckConstraint("growth_value >= 0", name="growth"),
         sa.CheckConstraint("state IN ('open', 'frozen', 'closed')", name="state"),
@@ -25,6 +27,8 @@ class Account(Model):
     member_id: Mapped[int] = mapped_column(sa.ForeignKey("members.id"), primary_key=True)
     balance_points: Mapped[Points] = mapped_column(default=0)
     pending_points: Mapped[Points] = mapped_column(default=0)
+    held_points: Mapped[Points] = mapped_column(default=0, server_default="0")
+    debt_points: Mapped[Points] = mapped_column(default=0, server_default="0")
     entries: Mapped[int] = mapped_column(default=0)
     growth_value: Mapped[Points] = mapped_column(default=0)
     tier_code: Mapped[str] = mapped_column(sa.ForeignKey("tiers.code"))
@@ -53,6 +57,7 @@ class LedgerEntry(Model):
     balance_after_points: Mapped[Points]
     reason: Mapped[str] = mapped_column(sa.String(64), default="")
     rule: Mapped[str] = mapped_column(sa.String(64), default="")
+    rule_version: Mapped[int] = mapped_column(default=0, server_default="0")
     expires_at: Mapped[datetime | None]
     ref_kind: Mapped[str] = mapped_column(sa.String(24))
     ref_id: Mapped[str] = mapped_column(sa.String(64))
@@ -119,6 +124,7 @@ class PendingGrant(Model):
     points: Mapped[Points]
     kind: Mapped[str] = mapped_column(sa.String(24))
     rule: Mapped[str] = mapped_column(sa.String(64), default="")
+    rule_version: Mapped[int] = mapped_column(default=0, server_default="0")
     ref_kind: Mapped[str] = mapped_column(sa.String(24))
     ref_id: Mapped[str] = mapped_column(sa.String(64))
     actor: Mapped[str] = mapped_column(sa.String(40))

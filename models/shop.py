@@ -28,6 +28,7 @@ class ShopSetting(Model):
 
     name: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     value: Mapped[Any] = mapped_column(Json)
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
 
 
 class EarningRule(Model):

@@ -70,6 +70,8 @@ class ExpiringOut(Out):
 class CardPointsOut(Out):
     available = fields.Integer()
     pending = fields.Integer()
+    held = fields.Integer()
+    debt = fields.Integer()
     expiring = fields.List(fields.Nested(ExpiringOut))
 
 
@@ -130,6 +132,8 @@ def _points(account: Account, now: datetime) -> dict:
     return {
         "available": account.balance_points - gone,
         "pending": account.pending_points,
+        "held": account.held_points,
+        "debt": account.debt_points,
         "expiring": [
             {"points": left, "expires_on": clock.last_day_before(at).isoformat()}
             for at, left in coming

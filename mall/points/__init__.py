@@ -1,6 +1,7 @@
-"""Points: grant, spend, give back, promise, expire."""
+"""Points: grant, spend, give back, take back, hold, promise, expire."""
 
-from mall.points.book import Book, Cause, open_book
+from mall.points.account import Cause
+from mall.points.book import Book, TakenBack, open_book
 from mall.points.expiry import due_points, expire_due, expiring
 from mall.points.promises import Promise, activate_due, promise_many
 
@@ -8,6 +9,7 @@ __all__ = [
     "Book",
     "Cause",
     "Promise",
+    "TakenBack",
     "activate_due",
     "due_points",
     "expire_due",

@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall.atomic import atomic
-from mall.points.book import Cause, open_book
+from mall.points.account import Cause
+from mall.points.book import open_book
 from models import Account, PendingGrant
 from models.base import insert, table_of
 
@@ -35,6 +36,7 @@ def promise_many(promises: Sequence[Promise], *, now: datetime) -> None:
             "points": each.points,
             "kind": each.cause.kind,
             "rule": each.cause.rule,
+            "rule_version": each.cause.rule_version,
             "ref_kind": each.cause.ref_kind,
             "ref_id": each.cause.ref_id,
             "actor": each.cause.actor,
@@ -79,13 +81,18 @@ def activate_due(*, now: datetime, expires_at: datetime | None) -> list[PendingG
         voided = _claim_grants(closed, "voided", now)
         grants = _claim_grants(members - closed, "granted", now)
         for grant in grants:
-            cause = Cause(grant.kind, grant.ref_kind, grant.ref_id, grant.actor, grant.rule)
+            cause = _cause(grant)
             book.grant(grant.member_id, grant.points, cause, expires_at=expires_at)
         book.write()
         done = [{"member": each.member_id, "delta": -each.points} for each in [*grants, *voided]]
         if done:
             _move_pending(done)
         return grants
+
+
+def _cause(grant: PendingGrant) -> Cause:
+    names = ("kind", "ref_kind", "ref_id", "actor", "rule", "rule_version")
+    return Cause(**{name: getattr(grant, name) for name in names})
 
 
 def _claim_grants(members: set[int], state: str, now: datetime) -> list[Any]:

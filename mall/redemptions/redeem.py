@@ -369,6 +369,7 @@ def _spend(trade: Trade, reward: Offer, book: Book) -> int:
         str(trade.id),
         gates.caller_of(request.member_id),
         reason=reward.title[:64],
+        rule_version=reward.version,
     )
     return book.spend(request.member_id, reward.price_points * request.quantity, cause)
 

@@ -376,3 +376,12 @@ def test_a_member_without_an_entry_has_no_receipt_either(a_member, buy):
     buy(member, 50)
 
     assert entries(member) == [] and count(Purchase) == 1
+
+
+@pytest.mark.covers("C13")
+def test_an_entry_names_the_rule_and_its_version(a_member, stores, now):
+    receipt = Receipt(stores["A"], "versioned", a_member(), 10_000, now)
+
+    purchases.record_receipts([receipt], now=now)
+
+    assert rows(LedgerEntry.rule, LedgerEntry.rule_version) == [("消费积分@1", 1)]

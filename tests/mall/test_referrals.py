@@ -235,3 +235,17 @@ def test_one_purchase_drained_by_several_workers_is_told_once(app, a_member, a_f
     db.session.rollback()
 
     assert count(PendingGrant) == 2 and count(EventReaction) == 1
+
+
+def test_a_promise_keeps_the_version_of_the_setting_that_made_it(
+    a_member, a_friend, buys, now, tune
+):
+    tune("referral_hold_days", 0)
+    tune("referral_inviter_points", 70)
+    tune("referral_inviter_points", 80)
+    buys(a_friend(a_member()))
+    referrals.reward_due(now=now)
+
+    paid = rows(LedgerEntry.kind, LedgerEntry.delta_points, LedgerEntry.rule_version)
+
+    assert ("referral", 80, 2) in paid and ("referral_welcome", 50, 0) in paid
