@@ -84,6 +84,7 @@ def fill(*, now: datetime) -> bool:
         shop.tune("demo", True)
         shop.tune("shop_name", "满月生活馆（演示）")
         shop.tune("referral_hold_days", 0)
+        shop.tune("transfer_points_per_day", 1000)
         for code, name, address in STORES:
             stores.open_store(code=code, name=name, address=address, key=_key("store"), now=now)
         by_code = stores.ids_by_code([code for code, _, _ in STORES], now=now)

@@ -2,9 +2,17 @@
 
 from blueprints.auth import shopper_only
 from blueprints.contract import Blueprint
-from blueprints.shopper import checkins, members, points, redemptions, referrals, rewards
+from blueprints.shopper import (
+    checkins,
+    members,
+    points,
+    redemptions,
+    referrals,
+    rewards,
+    transfers,
+)
 
 bp = Blueprint("shopper", __name__, url_prefix="/api/v1", description="The mini-program")
 bp.before_request(shopper_only)
-for child in (members, points, checkins, rewards, redemptions, referrals):
+for child in (members, points, checkins, rewards, redemptions, referrals, transfers):
     bp.register_blueprint(child.bp)
