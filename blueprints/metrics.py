@@ -9,9 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from mall import metrics
+from mall import ledger, metrics
 from mall.guards.client import reachable
-from models import Event, db
+from models import Alarm, Event, db
 
 PREFIX = "mall_"
 
@@ -21,8 +21,14 @@ def _events_waiting() -> int:
     return db.session.scalar(query) or 0
 
 
+def _alarms_open() -> int:
+    query = ledger.open_alarms().with_only_columns(sa.func.count(Alarm.id))
+    return db.session.scalar(query) or 0
+
+
 GAUGES: dict[str, tuple[str, Callable[[], float]]] = {
     "events_waiting": ("Facts that nobody has reacted to yet.", _events_waiting),
+    "ledger_alarms": ("Mismatches of the ledger that nobody has cleared.", _alarms_open),
     "redis_reachable": ("1 where Redis answers this process, else 0.", lambda: float(reachable())),
 }
 

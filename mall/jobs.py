@@ -16,7 +16,9 @@ from mall import (
     clock,
     codes,
     gates,
+    holds,
     idempotency,
+    ledger,
     points,
     reactions,
     redemptions,
@@ -63,6 +65,16 @@ def expire_vouchers() -> int:
     return _until_done(lambda: vouchers.expire_due(now=clock.now()))
 
 
+def expire_holds() -> int:
+    """Give back held points whose time is over."""
+    return _until_done(lambda: holds.expire_due(now=clock.now()))
+
+
+def prove_ledger() -> int:
+    """Prove the ledger; what does not add up becomes an alarm."""
+    return len(ledger.prove(now=clock.now())["mismatches"])
+
+
 def prune() -> int:
     """Empty old answers, forget old codes."""
     now: datetime = clock.now()
@@ -75,6 +87,8 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "keep-gates": (keep_gates, timedelta(seconds=GATES_EVERY_S)),
     "expire-points": (expire_points, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-vouchers": (expire_vouchers, timedelta(seconds=EXPIRE_EVERY_S)),
+    "expire-holds": (expire_holds, timedelta(seconds=EXPIRE_EVERY_S)),
+    "prove-ledger": (prove_ledger, crontab(hour="4", minute="10")),
     "prune": (prune, crontab(minute="35")),
 }
 

@@ -44,6 +44,7 @@ class PurchaseSeenOut(Out):
     receipt_no = fields.String()
     amount_fen = fields.Integer()
     points_awarded = fields.Integer()
+    refunded_fen = fields.Integer()
     paid_at = moment()
 
 
@@ -55,6 +56,8 @@ class VoucherSeenOut(OwnVoucherOut):
 class Member360Out(MemberOut):
     profile = fields.Nested(ProfileOut)
     pending_points = fields.Integer()
+    held_points = fields.Integer()
+    debt_points = fields.Integer()
     account_state = fields.String(validate=validate.OneOf(["open", "frozen", "closed"]))
     channel_code = fields.String(allow_none=True)
     invited_by = fields.Integer(allow_none=True)
@@ -106,6 +109,8 @@ def show_member(member_id: int):
         **_row(member),
         "profile": members.profile(member),
         "pending_points": account.pending_points,
+        "held_points": account.held_points,
+        "debt_points": account.debt_points,
         "account_state": account.state,
         "channel_code": member.channel_code,
         "invited_by": db.session.scalar(invited_by),
@@ -139,5 +144,6 @@ def _purchase(purchase: Purchase) -> dict[str, Any]:
         "receipt_no": purchase.receipt_no,
         "amount_fen": purchase.amount_fen,
         "points_awarded": purchase.points_awarded,
+        "refunded_fen": purchase.refunded_fen,
         "paid_at": clock.rfc3339(purchase.paid_at),
     }

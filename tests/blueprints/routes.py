@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from tests.caller import BASE
 
 ADDRESS = {"name": "小明", "phone": "13800000001", "region": "上海市", "detail": "人民路 1 号"}
-ITEM = {"sku": "s1", "quantity": 1, "amount_fen": 100}
-RECEIPT = {"member_id": 1, "receipt_no": "R1", "amount_fen": 100, "items": [ITEM]}
+ITEM = {"sku": "s1", "quantity": 1, "amount_fen": 1}
+RECEIPT = {"member_id": 1, "receipt_no": "R1", "amount_fen": 10**9, "items": [ITEM]}
 REWARD = {
     "title": "杯子",
     "kind": "pickup",
@@ -55,8 +55,10 @@ CALLS = (
         {"reward_id": 1, "quantity": 1, "store_id": 1, "address": ADDRESS},
     ),
     Call("POST", "/me/redemptions/1/cancellation", "shopper", {}),
+    Call("POST", "/me/transfers", "shopper", {"card_no": "888800000000", "points": 1}),
     Call("POST", "/clerk/scans", "clerk", {"code": "888800000000"}, keyed=False),
     Call("POST", "/clerk/purchases", "clerk", RECEIPT),
+    Call("POST", "/clerk/purchases/1/refunds", "clerk", {"amount_fen": 1}),
     Call("POST", "/clerk/vouchers/0000/use", "clerk", {}),
     Call("POST", "/admin/rewards", "admin", REWARD),
     Call("PATCH", "/admin/rewards/1", "admin", REWARD, keyed=False),
@@ -74,6 +76,12 @@ CALLS = (
     ),
     Call("POST", "/admin/members/1/points-adjustments", "admin", {"points": 1, "reason": "补偿"}),
     Call("POST", "/admin/points-adjustments/1/review", "admin", {"approved": True}),
+    Call(
+        "POST", "/admin/members/1/holds", "admin", {"points": 1, "reason": "争议", "lasts_hours": 1}
+    ),
+    Call("POST", "/admin/holds/1/posting", "admin", {}),
+    Call("POST", "/admin/holds/1/voiding", "admin", {}),
+    Call("POST", "/admin/ledger/alarms/1/clearance", "admin", {"note": "已核对"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )
 FILES = (  # POSTs whose body is not JSON

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from mall import clock, idempotency
-from models import IdempotencyKey, Redemption, db
+from mall import clock, idempotency, shop
+from models import Alarm, IdempotencyKey, Redemption, db
 from tests.blueprints.routes import CALLS, FILES, REWARD
 from tests.makers import grant
 
@@ -64,6 +64,40 @@ class Scenario:
     def purchase(self):
         body = {"member_id": self.shop["shopper"].id, "receipt_no": "R1", "amount_fen": 100}
         return self.shop["clerk"], "/clerk/purchases", body, {**body, "amount_fen": 200}
+
+    def refund(self):
+        receipt = {"member_id": self.shop["shopper"].id, "receipt_no": "R-back", "amount_fen": 900}
+        made = self.shop["clerk"].post("/clerk/purchases", receipt).json["id"]
+        path = f"/clerk/purchases/{made}/refunds"
+        return self.shop["clerk"], path, {"amount_fen": 300}, {"amount_fen": 200}
+
+    def transfer(self):
+        shop.tune("transfer_points_per_day", 100)
+        body = {"card_no": self.shop["friends"][0].get("/me").json["card_no"], "points": 3}
+        return self.shop["shopper"], "/me/transfers", body, {**body, "points": 4}
+
+    def hold(self):
+        path = f"/admin/members/{self.shop['shopper'].id}/holds"
+        body = {"points": 5, "reason": "争议"}
+        return self.shop["admin"], path, body, {**body, "points": 6}
+
+    def hold_posting(self):
+        admin, path, body, _ = self.hold()
+        return admin, f"/admin/holds/{admin.post(path, body).json['id']}/posting", {}, None
+
+    def hold_voiding(self):
+        admin, path, body, _ = self.hold()
+        return admin, f"/admin/holds/{admin.post(path, body).json['id']}/voiding", {}, None
+
+    def alarm_clearance(self):
+        member_id = self.shop["shopper"].id
+        figures = {"expected": "1", "actual": "2", "found_at": clock.now()}
+        named = {"check_name": "held_is_sum_of_holds", "subject": "account"}
+        db.session.add(Alarm(**named, **figures, subject_id=member_id, member_id=member_id))
+        db.session.commit()
+        alarm = db.session.scalar(sa.select(Alarm.id))
+        path = f"/admin/ledger/alarms/{alarm}/clearance"
+        return self.shop["admin"], path, {"note": "已核对"}, {"note": "再核对"}
 
     def voucher_use(self):
         code = self.shop["redemptions"][1]["voucher"]["code"]

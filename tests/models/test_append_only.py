@@ -4,22 +4,35 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
 
-from mall import clock, purchases, redemptions
+from mall import clock, purchases, redemptions, refunds, transfers
 from mall.purchases import Receipt
-from models import db
+from models import Member, db
 from tests.makers import a_key
-from tests.mall.books import ask, by_hand, wrong
+from tests.mall.books import ask, by_hand, clerk, said, wrong
 
-TABLES = ("ledger_entries", "lot_uses", "growth_entries", "stock_moves")
+TABLES = (
+    "ledger_entries",
+    "lot_uses",
+    "growth_entries",
+    "stock_moves",
+    "debt_entries",
+    "refunds",
+    "transfers",
+)
 
 
 @pytest.fixture
-def written(a_member, a_reward, stores):
+def written(a_member, a_reward, stores, hired, tune):
     """A row or more in each of them."""
     member, now = a_member(points=100), clock.now()
     receipt = Receipt(stores["A"], "r-1", member, 10_000, now)
-    purchases.record_one(receipt, key=a_key(), now=now)
+    bought = said(purchases.record_one(receipt, key=a_key(), now=now))["id"]
     redemptions.redeem(ask(member, a_reward(price_points=10).id), now=now)
+    tune("transfer_points_per_day", 1000)
+    friend = db.session.get_one(Member, a_member()).card_no
+    transfers.transfer(member, friend, 100, key=a_key(route="transfer"), now=now)
+    who = clerk(hired["clerk-a"])
+    refunds.refund(bought, 10_000, clerk=who, key=a_key(route="refund"), now=now)
 
 
 def content(table):
@@ -39,6 +52,17 @@ def test_an_entry_can_be_neither_changed_nor_taken_away(written, table, how):
 
     assert before and content(table) == before
     assert wrong() == []
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_of_entries_can_not_be_emptied_at_once(written, table):
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has no TRUNCATE")
+
+    with pytest.raises(DatabaseError, match="append-only"):
+        by_hand(sa.text(f"TRUNCATE {table} CASCADE"))
+
+    assert content(table)
 
 
 @pytest.mark.parametrize("table", TABLES)

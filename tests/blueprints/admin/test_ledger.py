@@ -30,6 +30,16 @@ def test_a_busy_shop_adds_up(busy_shop):
             "redemptions": 3,
             "vouchers": 3,
         },
+        "trial_balance": {
+            "issuance": 0,
+            "redemption": 20,
+            "expiry": 0,
+            "adjustment": -1200,
+            "transfer": 0,
+            "hold": 0,
+            "refund": 0,
+            "members": 1180,
+        },
         "mismatches": [],
     }
 

@@ -177,4 +177,10 @@ def test_points_that_have_expired_are_no_longer_shown(app, as_shopper, grant_poi
 
     card = as_shopper("one").get("/me/card").json
 
-    assert card["points"] == {"available": 0, "pending": 0, "expiring": []}
+    assert card["points"] == {
+        "available": 0,
+        "pending": 0,
+        "held": 0,
+        "debt": 0,
+        "expiring": [],
+    }
