@@ -67,6 +67,11 @@ def lots(member_id: int) -> list[tuple[int, datetime | None]]:
     return rows(Lot.points_left, Lot.expires_at, where=[Lot.member_id == member_id], order=Lot.id)
 
 
+def left(member_id: int) -> list[int]:
+    """Points left in each lot, in the order they were made."""
+    return [points_left for points_left, _ in lots(member_id)]
+
+
 def entries(member_id: int) -> list[tuple[str, int, int]]:
     """(kind, change, balance after) of each entry, in order."""
     entry = LedgerEntry

@@ -1,14 +1,61 @@
-"""What only the tests of the mall need: a Redis that can be made to die."""
+"""What only the tests of the mall need: redeeming, open gates, a Redis that can be made to die."""
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 
-from mall.guards import client
+from mall import clock, gates, redemptions
+from mall.guards import client, stock
+from mall.idempotency import Answer
+from models import Reward
+from tests.mall.books import ask
+
+
+@pytest.fixture
+def now(app: Flask) -> datetime:
+    return clock.now()
+
+
+@pytest.fixture
+def redeem(now: datetime) -> Callable[..., Answer]:
+    """Redeem for somebody; keys are new unless given."""
+
+    def ask_for(
+        member_id: int, reward_id: int, quantity: int = 1, *, at: datetime = now, **more: Any
+    ) -> Answer:
+        return redemptions.redeem(ask(member_id, reward_id, quantity, **more), now=at)
+
+    return ask_for
+
+
+@pytest.fixture
+def a_shelf(a_reward: Callable[..., Reward]) -> Callable[..., int]:
+    """A reward for one point whose gate stands open."""
+
+    def make(units: int = 5, **columns: Any) -> int:
+        reward = a_reward(**{"price_points": 1, "units": units, **columns}).id
+        gates.rebuild(reward)
+        return reward
+
+    return make
+
+
+@pytest.fixture
+def overdue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases that are over as soon as they are taken."""
+    monkeypatch.setattr(stock, "LEASE_MS", -1)
+
+
+@pytest.fixture
+def adoptable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases that a retry may adopt at once."""
+    monkeypatch.setattr(stock, "ADOPT_MS", 0)
 
 
 class DeadRedis:

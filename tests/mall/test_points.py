@@ -1,20 +1,16 @@
-"""Points: spent first-expiring first, never spent when due, never paid twice for one cause."""
-
-from datetime import timedelta
+"""Points: spent first-expiring first, never beyond what is there, never paid twice for one cause."""
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from mall import clock, jobs, points
+from mall import points
 from mall.atomic import atomic
 from mall.errors import AccountFrozen, MemberClosed, NotEnoughPoints, NotFound, TooManyPoints
-from mall.points import Promise
-from models import Account, LedgerEntry, Lot, PendingGrant
+from models import Account, Lot
 from models.points import MAX_BALANCE_POINTS
 from tests.mall.books import (
     DAY,
-    MOMENT,
     a_cause,
     balance,
     book_of,
@@ -22,33 +18,12 @@ from tests.mall.books import (
     count,
     entries,
     give,
-    lots,
-    one,
+    left,
     spend,
     uses,
     wrong,
 )
 from tests.mall.together import together
-
-GRACE = 7 * DAY
-
-
-@pytest.fixture
-def now(app):
-    return clock.now()
-
-
-def left(member_id):
-    return [points_left for points_left, _ in lots(member_id)]
-
-
-def give_back(member_id, spent, *, now, grace=GRACE):
-    entry_id = one(LedgerEntry.id, LedgerEntry.ref_id == spent, LedgerEntry.kind == "redeem")
-    with book_of(member_id, now=now) as book:
-        return book.give_back(member_id, entry_id, a_cause(f"back-{spent}", "cancel"), grace=grace)
-
-
-# spending
 
 
 def test_points_are_taken_from_the_lot_that_expires_first_and_from_the_endless_last(a_member, now):
@@ -209,227 +184,6 @@ def test_books_on_the_same_accounts_in_opposite_order_never_wait_in_a_ring(app, 
     assert together(app, there + back) == [None] * 20
     assert balance(first) + balance(second) == 200
     assert wrong() == []
-
-
-# expiry
-
-
-def test_a_lot_is_due_at_its_end_to_the_moment(a_member, now):
-    member, end = a_member(), now + DAY
-    give(member, 10, "short-lived", expires_at=end, now=now)
-
-    with book_of(member, now=end - MOMENT) as book:
-        book.check_spend(member, 10)
-    with book_of(member, now=end) as book, pytest.raises(NotEnoughPoints):
-        book.check_spend(member, 1)
-
-
-def test_due_points_are_not_spent_however_late_the_job_is(a_member, now):
-    member, later = a_member(), now + 30 * DAY
-    give(member, 70, "dead by then", expires_at=now + DAY, now=now)
-    give(member, 30, "alive", expires_at=now + 90 * DAY, now=now)
-
-    with pytest.raises(NotEnoughPoints) as refusal:
-        spend(member, 31, "dead points", now=later)
-
-    assert refusal.value.details == {"short_by": 1}
-    assert spend(member, 30, "living points", now=later) == 0
-    assert entries(member)[2:] == [("expire", -70, 30), ("redeem", -30, 0)]
-    assert points.expire_due(now=later) == 0
-    assert wrong() == []
-
-
-def test_the_job_writes_a_due_lot_off_once_with_an_entry_of_its_own(a_member, now):
-    member, later = a_member(), now + 2 * DAY
-    give(member, 70, "dead", expires_at=now + DAY, now=now)
-    give(member, 20, "dead too", expires_at=now + DAY, now=now)
-    give(member, 30, "alive", expires_at=now + 3 * DAY, now=now)
-
-    assert points.expire_due(now=later) == 90
-    assert points.expire_due(now=later) == 0
-
-    assert entries(member)[3:] == [("expire", -70, 50), ("expire", -20, 30)]
-    assert [amount for _, amount in uses("expire")] == [70, 20]
-    assert left(member) == [0, 0, 30]
-    assert wrong() == []
-
-
-def test_jobs_side_by_side_write_a_lot_off_once(app, a_member, now):
-    members = [a_member() for _ in range(5)]
-    for member in members:
-        give(member, 10, f"dead-{member}", expires_at=now + DAY, now=now)
-
-    gone = together(app, [lambda: points.expire_due(now=now + 2 * DAY)] * 6)
-
-    assert sum(gone) == 50
-    assert count(LedgerEntry, LedgerEntry.kind == "expire") == 5
-    assert wrong() == []
-
-
-def test_the_job_goes_on_until_nothing_is_due(app, a_member, now, monkeypatch):
-    monkeypatch.setattr(points.expiry, "EXPIRED_AT_ONCE", 2)
-    for _ in range(5):
-        give(a_member(), 10, f"dead-{_}", expires_at=now + DAY, now=now)
-    app.config["CLOCK_OFFSET_S"] = 2 * 86_400
-
-    assert jobs.expire_points() == 50
-    assert jobs.expire_points() == 0
-
-
-# giving back
-
-
-def test_what_is_given_back_returns_to_the_very_lots_it_came_from(a_member, now):
-    member = a_member()
-    ends = [now + 10 * DAY, now + 20 * DAY, None]
-    for number, end in enumerate(ends):
-        give(member, 10, f"lot-{number}", expires_at=end, now=now)
-    spend(member, 25, "trade", now=now)
-
-    assert give_back(member, "trade", now=now + DAY) == 30
-
-    assert lots(member) == [(10, ends[0]), (10, ends[1]), (10, ends[2])]
-    assert wrong() == []
-
-
-def test_a_lot_that_lives_keeps_its_end_when_points_come_back(a_member, now):
-    member, end = a_member(), now + 2 * DAY
-    give(member, 100, "ends soon", expires_at=end, now=now)
-    spend(member, 1, "trade", now=now)
-
-    give_back(member, "trade", now=now + DAY)
-
-    assert lots(member) == [(100, end)]
-
-
-def test_a_lot_that_has_died_comes_back_with_grace(a_member, now):
-    member, later = a_member(), now + 5 * DAY
-    give(member, 100, "dies", expires_at=now + DAY, now=now)
-    spend(member, 40, "trade", now=now)
-    points.expire_due(now=later)
-
-    give_back(member, "trade", now=later)
-
-    assert lots(member) == [(40, later + GRACE)]
-    assert spend(member, 40, "within the grace", now=later + GRACE - MOMENT) == 0
-    assert wrong() == []
-
-
-def test_points_that_died_unnoticed_do_not_rise_with_those_given_back(a_member, now):
-    member, later = a_member(), now + 5 * DAY
-    give(member, 100, "dies", expires_at=now + DAY, now=now)
-    spend(member, 40, "trade", now=now)
-
-    give_back(member, "trade", now=later)
-
-    assert lots(member) == [(40, later + GRACE)]
-    assert entries(member)[2:] == [("expire", -60, 0), ("cancel", 40, 40)]
-    assert wrong() == []
-
-
-def test_a_lot_given_grace_can_die_a_second_time(a_member, now):
-    member, later = a_member(), now + 5 * DAY
-    give(member, 100, "dies twice", expires_at=now + DAY, now=now)
-    spend(member, 40, "trade", now=now)
-    points.expire_due(now=later)
-    give_back(member, "trade", now=later)
-
-    assert points.expire_due(now=later + GRACE) == 40
-    assert points.expire_due(now=later + GRACE) == 0
-
-    assert [delta for kind, delta, _ in entries(member) if kind == "expire"] == [-60, -40]
-    assert wrong() == []
-
-
-def test_without_grace_points_come_back_dead(a_member, now):
-    member, later = a_member(), now + 5 * DAY
-    give(member, 100, "dies", expires_at=now + DAY, now=now)
-    spend(member, 40, "trade", now=now)
-
-    give_back(member, "trade", now=later, grace=timedelta())
-
-    with pytest.raises(NotEnoughPoints):
-        spend(member, 1, "nothing left", now=later)
-    assert points.expire_due(now=later) == 40
-    assert wrong() == []
-
-
-# promises
-
-
-def promise(member, name, amount, due_at, now):
-    points.promise_many([Promise(member, amount, a_cause(name, "gift"), due_at)], now=now)
-
-
-def pending(member):
-    return one(Account.pending_points, Account.member_id == member)
-
-
-def test_promised_points_wait_until_their_moment_and_are_granted_once(a_member, now):
-    member, due = a_member(), now + DAY
-    promise(member, "gift", 50, due, now)
-
-    assert (balance(member), pending(member)) == (0, 50)
-    assert points.activate_due(now=due - MOMENT, expires_at=None) == []
-
-    assert len(points.activate_due(now=due, expires_at=None)) == 1
-    assert points.activate_due(now=due, expires_at=None) == []
-    assert (balance(member), pending(member)) == (50, 0)
-    assert wrong() == []
-
-
-def test_nothing_promised_changes_nothing(app, now):
-    points.promise_many([], now=now)
-
-    assert count(PendingGrant) == 0
-
-
-def test_a_promise_of_one_cause_is_made_once(a_member, now):
-    member = a_member()
-    promise(member, "gift", 50, now + DAY, now)
-
-    with pytest.raises(IntegrityError):
-        promise(member, "gift", 50, now + DAY, now)
-
-    assert pending(member) == 50
-
-
-def test_promises_granted_side_by_side_are_granted_once(app, a_member, now):
-    members = [a_member() for _ in range(4)]
-    for member in members:
-        promise(member, f"gift-{member}", 10, now, now)
-
-    def grant():
-        return len(points.activate_due(now=now, expires_at=None))
-
-    outcomes = together(app, [grant] * 6)
-    assert sum(outcomes) == 4, outcomes
-    assert [balance(member) for member in members] == [10] * 4
-    assert wrong() == []
-
-
-def test_a_promise_to_a_closed_account_does_not_hold_up_the_others(a_member, now):
-    closed, open_one = a_member(), a_member()
-    promise(closed, "to the closed", 10, now, now)
-    promise(open_one, "to the open", 10, now, now)
-    by_hand(sa.update(Account).where(Account.member_id == closed).values(state="closed"))
-
-    granted = points.activate_due(now=now, expires_at=None)
-
-    assert [each.member_id for each in granted] == [open_one]
-    assert (balance(closed), pending(closed)) == (0, 0)
-    assert balance(open_one) == 10
-    assert one(PendingGrant.state, PendingGrant.member_id == closed) == "voided"
-    assert wrong() == []
-
-
-# views
-
-
-def test_every_date_on_which_points_expire_is_told_the_first_first(app, now):
-    lots_left = [(now + 2 * DAY, 5), (None, 9), (now + DAY, 3), (now + 2 * DAY, 4)]
-
-    assert points.expiring(lots_left) == [(now + DAY, 3), (now + 2 * DAY, 9)]
 
 
 def test_a_book_that_was_not_written_changes_nothing(a_member, now):
