@@ -173,5 +173,3 @@ def _agrees(shown: dict[str, Any]) -> bool:
 
 def _units(shown: dict[str, Any]) -> str:
     return f"but SQL has {shown['units_left']} units"
-
-

@@ -92,5 +92,3 @@ def machine() -> str:
 def _version(binary: str) -> str:
     done = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
     return done.stdout.strip()
-
-
