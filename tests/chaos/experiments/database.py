@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 from tests.chaos.experiments.crowd import PLENTY, mixed
-from tests.chaos.fleet import Client, Crowd, all_at_once, redemption
+from tests.chaos.fleet import Ask, Call, Client, Crowd, all_at_once, redemption
 from tests.chaos.ground import Ground
 from tests.chaos.proxy import Cut
 from tests.chaos.trial import Trial
@@ -33,7 +33,7 @@ def x7(
     assert ground.database is not None
     scarce, plenty = ground.stock(1000, per_member_limit=1, hot=True), ground.stock(PLENTY)
     next_ask = mixed(ground.members, scarce, plenty)
-    clean: list[tuple[float, float]] = []
+    spans: list[tuple[float, float]] = []  # from a return to the next death
     down_s = []
     with Crowd(ground.port, trial.history, next_ask, clients=clients):
         time.sleep(2)
@@ -44,24 +44,31 @@ def x7(
             back_at = time.monotonic()
             down_s.append(back_at - died_at)
             time.sleep(back_s + clean_s)
-            clean.append((back_at + back_s, time.monotonic()))
-    late = [call for start, end in clean for call in trial.history.between(start, end)]
-    wrong = Counter(call.code or str(call.status) for call in late if (call.status or 599) >= 500)
-    last = [_last_trouble(trial, end - back_s - clean_s, end) for _, end in clean]
+            spans.append((back_at, time.monotonic()))
+    lives = [(start, _whole(trial, start, end)) for start, end in spans]
+    late = [call for start, calls in lives for call in calls if call.started_at > start + back_s]
+    wrong = Counter(call.code or str(call.status) for call in late if _failed(call))
+    last = [max((c.ended_at - at for c in calls if _failed(c)), default=0.0) for at, calls in lives]
+    bare = [call for call in trial.history.calls if call.status == 500]
     trial.measure(
         down_s=[round(each, 1) for each in down_s],
-        last_5xx_s_after_the_return=[round(each, 1) for each in last],
-        calls_after_that=len(late),
+        last_5xx_s_after_each_return=[round(each, 1) for each in last],
+        calls_later=len(late),
+        answers_of_500=len(bare),
     )
     trial.require(bool(late), "nobody asked in the clean spans")
+    trial.require(not bare, f"{len(bare)} answers of 500, which says nothing of what happened")
     trial.require(not wrong, f"5xx later than {back_s:.0f} s after the return: {dict(wrong)}")
     return trial.settle([scarce, plenty], gates=gates)
 
 
-def _last_trouble(trial: Trial, start: float, end: float) -> float:
-    """Seconds after a return at which the last call began that got a 5xx or nothing."""
-    calls = trial.history.between(start, end)
-    return max((c.started_at - start for c in calls if (c.status or 599) >= 500), default=0.0)
+def _whole(trial: Trial, start: float, end: float) -> list[Call]:
+    """Calls that had a whole life of the database: answered before its next death."""
+    return [call for call in trial.history.between(start, end) if call.ended_at < end]
+
+
+def _failed(call: Call) -> bool:
+    return call.status is None or call.status >= 500
 
 
 def x8(ground: Ground, *, cuts: int = 500, clients: int = 8, gates: bool = True) -> Trial:
@@ -102,13 +109,13 @@ def x8(ground: Ground, *, cuts: int = 500, clients: int = 8, gates: bool = True)
     return trial.end()
 
 
-def _stood(ground: Ground, reward_id: int, asks: set) -> int:
+def _stood(ground: Ground, reward_id: int, asks: set[Ask]) -> int:
     query = "SELECT member_id, request_key FROM redemptions WHERE reward_id = :id"
     found = {tuple(row) for row in ground.rows(query, id=reward_id)}
     return sum((ask.member_id, ask.key) in found for ask in asks)
 
 
-def _each_again(trial: Trial, asks: list) -> None:
+def _each_again(trial: Trial, asks: list[Ask]) -> None:
     """Whoever was left in doubt may ask once more, and is told the very same thing."""
     client = Client(trial.ground.port)
     history = trial.history.by_ask()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.chaos.experiments.crowd import PLENTY, mixed
 from tests.chaos.faults import GateWatch, every
-from tests.chaos.fleet import Call, Crowd, percentile_ms, redemption
+from tests.chaos.fleet import Ask, Call, Crowd, each_once, percentile_ms, redemption
 from tests.chaos.ground import Ground
 from tests.chaos.trial import Trial
 
@@ -203,8 +203,6 @@ def x6(ground: Ground, *, clients: int = 50, units: int = 600) -> Trial:
     return trial.settle([reward_id])
 
 
-def _sell(trial: Trial, asks: list, clients: int) -> None:
-    from tests.chaos.fleet import each_once
-
+def _sell(trial: Trial, asks: list[Ask], clients: int) -> None:
     with Crowd(trial.ground.port, trial.history, each_once(asks), clients=clients) as crowd:
         crowd.wait()
