@@ -122,7 +122,7 @@ def x9(ground: Ground, *, times: int = 1000, clients: int = 100) -> Trial:
     trial.require(len(first) == 1, f"{len(first)} first answers")
     trial.require(others == 0, f"{others} answers that are neither 201 nor 409")
     trial.require(codes in ([], ["idempotency_key_in_progress"]), f"refused with {codes}")
-    trial.history.calls.append(Client(ground.port).ask(ask))
+    all_at_once(ground.port, trial.history, [ask], clients=1)  # the final answer
     trial.settle([reward_id], gates=False)
     trial.require(trial.history.done() == 1, "the wish was never granted")
     return trial
