@@ -36,15 +36,17 @@ def x1(ground: Ground, *, clients: int = 200, units: int = 1000) -> Trial:
     reward_id = ground.stock(units, per_member_limit=1, hot=True)
     asks = [redemption(member, reward_id) for member in members]
     random.shuffle(asks)
-    started = time.monotonic()
+    started, worked = time.monotonic(), time.process_time()
     with Crowd(ground.port, trial.history, each_once(asks), clients=clients) as crowd:
         crowd.wait()
     took_s = time.monotonic() - started
+    share = (time.process_time() - worked) / took_s
     sold_out = [call for call in trial.history.calls if call.code == "sold_out"]
     granted = [call for call in trial.history.calls if call.verdict == "done"]
     p99 = percentile_ms(sold_out, 99)
     trial.measure(
         calls_a_second=round(len(trial.history.calls) / took_s),
+        cores_the_clients_took=round(share, 2),
         sold_out_p50_ms=percentile_ms(sold_out, 50),
         sold_out_p99_ms=p99,
         granted_p99_ms=percentile_ms(granted, 99),

@@ -104,6 +104,10 @@ def x8(ground: Ground, *, cuts: int = 500, clients: int = 8, gates: bool = True)
         told=dict(Counter(call.code or str(call.status) for call in trial.history.calls)),
     )
     trial.require(len(ground.proxy.cuts) >= cuts, f"only {len(ground.proxy.cuts)} cuts")
+    kept = Counter(ground.proxy.cuts)
+    in_doubt = kept[Cut.AT_ONCE]
+    cut_as_meant = kept[Cut.AFTER] <= stood <= kept[Cut.AFTER] + in_doubt
+    trial.require(cut_as_meant, f"{stood} stood of {kept}: the proxy did not cut where it says")
     trial.settle([reward_id], gates=gates)
     _each_again(trial, sorted(open_before, key=lambda ask: str(ask.key)))
     return trial.end()

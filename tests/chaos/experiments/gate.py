@@ -1,5 +1,6 @@
 """Redis emptied, frozen, replaced by an empty or an old one, in the middle of a sale."""
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -177,9 +178,10 @@ def x6(ground: Ground, *, clients: int = 50, units: int = 600) -> Trial:
         ground,
     )
     reward_id = ground.stock(units)
-    asks = iter([redemption(member, reward_id) for member in ground.members] * 2)
-    early = [next(asks) for _ in range(units // 10)]
-    late = [next(asks) for _ in range(units * 9 // 10)]
+    people = itertools.cycle(ground.members)
+    asks = (redemption(member, reward_id) for member in people)
+    early = list(itertools.islice(asks, units // 10))
+    late = list(itertools.islice(asks, units * 9 // 10))
     _sell(trial, early, clients)
     kept = ground.redis.snapshot()
     _sell(trial, late, clients)
@@ -191,7 +193,7 @@ def x6(ground: Ground, *, clients: int = 50, units: int = 600) -> Trial:
         ground.redis.start(appends=False)
         moment = time.monotonic()
         epoch, _, shown_units = watch.look()
-        _sell(trial, [next(asks) for _ in range(units)], clients)
+        _sell(trial, list(itertools.islice(asks, units)), clients)
         took_s = watch.wait_for_epoch(epoch or 0, since=moment, within_s=40)
     refused = trial.history.count(lambda call: call.code == "sold_out")
     said = ground.output().count(f"gate of reward {reward_id}") - logged
