@@ -17,6 +17,7 @@ from tests.journeys.program import a_free_port
 
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 END_S = 30.0
+DEADLOCK_LINES = 12  # of the log, which tell the story of one
 
 
 class Postgresql:
@@ -33,6 +34,16 @@ class Postgresql:
         if self.other:
             os.chown(folder, int(str(self.other["user"])), int(str(self.other["group"])))
         self._initialise()
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    def deadlocks(self) -> list[str]:
+        """What PostgreSQL said of each deadlock it broke up: who waited for whom with which words."""
+        said = self.log.read_text(errors="replace").splitlines()
+        starts = [n for n, line in enumerate(said) if "deadlock detected" in line]
+        return [" / ".join(said[n : n + DEADLOCK_LINES]) for n in starts]
 
     def _initialise(self) -> None:
         words = ["-D", str(self.folder / "data"), "-U", "mall", "-A", "trust", "-E", "UTF8"]
@@ -51,7 +62,10 @@ class Postgresql:
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), *options]
-        self.process = subprocess.Popen(command, cwd=self.folder, **QUIET, **self.other)
+        with self.log.open("ab") as said:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdout=said, stderr=said, **self.other
+            )
         servers.wait_until(self.answers, what="PostgreSQL's start")
 
     def answers(self) -> bool:
