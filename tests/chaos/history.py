@@ -85,6 +85,8 @@ def _of_one(calls: list[Call], effects: list[Trade]) -> Iterator[str]:
         yield f"told {calls[-1].code or calls[-1].status} last, but SQL has a redemption"
     elif effects and "done" not in verdicts and "unknown" not in verdicts:
         yield f"never told of an effect nor of doubt ({_codes(calls)}), but SQL has a redemption"
+    elif done and all(call.replayed for call in done) and "unknown" not in verdicts:
+        yield f"it stood, but {_codes(calls[:1])} was told and never doubt"
     elif not calls[-1].final:
         yield f"still open after every retry: {_codes(calls[-1:])}"
     if done and effects:

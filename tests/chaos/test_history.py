@@ -64,6 +64,7 @@ def test_an_honest_history_has_no_fault(calls, found):
         ([granted(), granted(replayed=True, trade=51)], [a_trade()], "two answers differ"),
         ([refused("sold_out")], [a_trade()], "told sold_out last"),
         ([refused("reward_busy", 503)], [a_trade()], "never told"),
+        ([refused("unavailable", 503), granted(replayed=True)], [a_trade()], "never doubt"),
         ([NO_ANSWER], [], "still open"),
         ([UNKNOWN], [a_trade()], "still open"),
         ([], [a_trade()], "asked for by nobody"),
