@@ -20,13 +20,16 @@ SHARED := $(shell test -d static/shared && find static/shared -type f)
 export npm_config_cache := $(CURDIR)/.venv/npm
 export npm_config_update_notifier := false
 
-.PHONY: run test lint format lock build demo-real clean help python runtime dev faces
+.PHONY: run test chaos lint format lock build demo-real clean help python runtime dev faces
 
 run: build ## Start the shop in the foreground; PORT, DATA_DIR and so on come from the environment
 	@exec $(PY) -m mall.serve --end-with-parent
 
 test: build dev ## Run the tests; ARGS goes to pytest
 	@$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+
+chaos: build dev ## Break the running shop in every way and judge it; ARGS="X2 X5" for some of them
+	@$(PY) -m tests.chaos $(ARGS)
 
 lint: dev ## Check style and types
 	@$(PY) -m ruff check .

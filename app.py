@@ -18,6 +18,7 @@ from mall.guards import client
 from mall.settings import Settings, WrongSetting
 from mall.wechat import SANDBOX_APPID, SANDBOX_SECRET, WeChat
 from models import db
+from models.base import let_go
 
 VERSION = "0.1.0"
 MIGRATIONS = Path(__file__).parent / "models" / "migrations"
@@ -37,6 +38,7 @@ def create_app(overrides: Mapping[str, str] | None = None, wechat: WeChat | None
         hops = read.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     db.init_app(app)
+    app.teardown_appcontext(let_go)  # the last to be named is the first to run
     Migrate(app, db, directory=str(MIGRATIONS), render_as_batch=True)
     client.connect(app)
     app.extensions["wechat"] = wechat or _wechat(read, app)
