@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import events, redemptions, referrals
-from mall.atomic import atomic
+from mall import events, points, redemptions, referrals
+from mall.atomic import Transaction, atomic
 from mall.events import Fact, Purchased, RedemptionCancelled
 from models import Event, EventReaction
 from models.base import db, insert
@@ -20,6 +20,7 @@ DRAINED_AT_ONCE = 200
 MAX_ATTEMPTS = 20
 RETRY_S = 2
 MAX_RETRY_S = 3600
+DRAIN_LOCK = 0x6D616C6C  # any number that is no other advisory lock of ours
 
 
 def tell_gate(fact: Fact, *, now: datetime) -> None:
@@ -75,7 +76,11 @@ def _tell_together(told: list[Told], now: datetime) -> int:
     """Every reaction of a batch in one transaction; one that fails undoes all of them."""
     if not told:
         return 0
-    with atomic():
+    with atomic() as transaction:
+        if not _alone(transaction):
+            return 0
+        facts = [each.fact for each in told]
+        points.open_book(referrals.concerned(facts), now=now)  # sorted, before any of them
         fresh = _note([(each, reaction) for each in told for reaction in each.reactions], now)
         for each in told:
             for reaction in each.reactions:
@@ -85,11 +90,21 @@ def _tell_together(told: list[Told], now: datetime) -> int:
     return len(told)
 
 
+def _alone(transaction: Transaction) -> bool:
+    """Whether nobody else is draining; two who tell the same facts would wait for each other."""
+    if db.engine.dialect.name != "postgresql":
+        return True  # SQLite lets one write at a time
+    lock = sa.func.pg_try_advisory_xact_lock(DRAIN_LOCK)
+    return bool(transaction.execute(sa.select(lock)).scalar())
+
+
 def _tell(each: Told, now: datetime) -> bool:
     """A fact by itself, each reaction in a transaction of its own; a failing one is tried later."""
     for reaction in each.reactions:
         try:
-            with atomic():
+            with atomic() as transaction:
+                if not _alone(transaction):
+                    return False
                 if _note([(each, reaction)], now):
                     reaction(each.fact, now=now)
         except Exception:

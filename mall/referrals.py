@@ -1,5 +1,6 @@
 """Referrals: one referrer for life, one level only, paid when the friend really buys."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -28,6 +29,16 @@ def bind(invitee_id: int, invite_code: str, *, now: datetime) -> bool:
             statement.on_conflict_do_nothing().returning(Referral.invitee_id)
         ).scalar()
     return bound is not None
+
+
+def concerned(facts: Iterable[Fact]) -> set[int]:
+    """Whose accounts `qualify` will lock for some facts; whoever tells many locks them sorted."""
+    buyers = {fact.member_id for fact in facts if isinstance(fact, Purchased)}
+    query = sa.select(Referral.invitee_id, Referral.inviter_id).where(
+        Referral.invitee_id.in_(buyers), Referral.state == "joined"
+    )
+    with atomic() as transaction:
+        return {member for row in transaction.execute(query) for member in row}
 
 
 def qualify(fact: Fact, *, now: datetime) -> None:

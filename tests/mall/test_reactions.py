@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from mall import clock, events, jobs, reactions
+from mall import clock, events, jobs, points, purchases, reactions, referrals
 from mall.atomic import atomic
 from mall.events import CheckedIn, Joined, Purchased, Redeemed, RedemptionCancelled
-from models import Event, EventReaction, ShopSetting, db
+from mall.purchases import Receipt
+from models import Event, EventReaction, Member, Referral, ShopSetting, db
 from models.base import insert
 from tests.mall.books import count, one, rows
-from tests.mall.together import together
+from tests.mall.together import Halt, together
 
 BUG = "a bug in a reaction"
 
@@ -208,3 +209,50 @@ def test_nothing_recorded_writes_nothing(now):
     events.record_many([], now=now)
 
     assert count(Event) == 0
+
+
+# who waits for whom
+
+
+def test_the_accounts_of_a_batch_are_locked_in_order_before_any_reaction(
+    a_member, stores, now, monkeypatch
+):
+    inviters, friends = [a_member(), a_member()], [a_member(), a_member()]
+    for friend, inviter in zip(friends, reversed(inviters), strict=True):
+        assert referrals.bind(friend, one(Member.invite_code, Member.id == inviter), now=now)
+    for friend in reversed(friends):
+        receipt = Receipt(stores["A"], f"r-{friend}", friend, 10_000, now)
+        purchases.record_receipts([receipt], now=now)
+    locked, opened = [], points.open_book
+
+    def spied(members, **how):
+        locked.append(set(members))
+        return opened(members, **how)
+
+    monkeypatch.setattr(points, "open_book", spied)
+    reactions.drain(now=now)
+
+    assert locked[0] == {*inviters, *friends}
+    assert count(Referral, Referral.state == "qualified") == 2
+
+
+def test_while_one_tells_another_leaves_it_alone(app, heard, now, monkeypatch):
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite lets one write at a time")
+    record(1, now=now)
+    halt = Halt("the first")
+    monkeypatch.setattr(heard, "first", halt.before(heard.first))
+    monkeypatch.setattr(reactions, "ON", {Joined: [_named(heard)]})
+
+    with halt.holding(app, lambda: reactions.drain(now=now)) as finish:
+        second = reactions.drain(now=now)
+        first = finish()
+
+    assert (first, second) == (1, 0) and effects() == ["first-1"]
+
+
+def _named(heard):
+    def first(fact, *, now):
+        heard.first(fact, now=now)
+
+    return first
