@@ -42,6 +42,7 @@ ROUTE = "POST /api/v1/me/redemptions"
 MAX_QUANTITY = 99
 GATE_WAIT_S = 1.0
 GATE_POLL_S = 0.01
+STATEMENT_MS, LOCK_MS, IDLE_MS = 1000, 900, 1000  # a lock speaks up before its statement is cut
 NEEDS_VOUCHER = ("pickup", "virtual", "coupon")
 Outcome = Answer | Exception
 
@@ -132,6 +133,11 @@ class Held:
 
     def release(self, requests: Iterable[Request]) -> None:
         self._end(stock.release, requests)
+
+    def leave(self, requests: Iterable[Request]) -> None:
+        """Leave adopted leases alone: the twin they come from is still running."""
+        for request in self.adopted.intersection(requests):
+            self.asks.pop(request, None)
 
     def end(self, outcomes: Mapping[Request, Outcome]) -> None:
         """Settle what was granted, release the rest."""
@@ -256,7 +262,8 @@ def _decide(
         transaction.after_commit(lambda: held.end(outcomes))
         if len(requests) == 1:
             transaction.after_refusal(lambda: held.release(requests))
-        claims = idempotency.claim_many([held.keyed(each) for each in requests], now=now)
+        transaction.hurry(statement_ms=STATEMENT_MS, lock_ms=LOCK_MS, idle_ms=IDLE_MS)
+        claims = _claim(requests, held, now)
         for request, claim in zip(requests, claims, strict=True):
             if claim is not None:
                 outcomes[request] = _of_twin(claim)
@@ -267,6 +274,14 @@ def _decide(
         outcomes |= refused
         outcomes |= _record([r for r in fresh if r not in refused], on_offer, book)
     return outcomes
+
+
+def _claim(requests: list[Request], held: Held, now: datetime) -> list[Exception | None]:
+    try:
+        return idempotency.claim_many([held.keyed(each) for each in requests], now=now)
+    except KeyInProgress:
+        held.leave(requests)
+        raise
 
 
 def _of_twin(claim: Exception) -> Outcome:
