@@ -25,7 +25,7 @@ MAX_RETRY_S = 3600
 def tell_gate(fact: Fact, *, now: datetime) -> None:
     """Units that came back belong at the gate too, in case the shopper's own request could not say."""
     assert isinstance(fact, RedemptionCancelled)
-    redemptions.tell_gate(fact.redemption_id, fact.reward_id, fact.member_id, fact.quantity)
+    redemptions.tell_gate(fact)
 
 
 Reaction = Callable[..., None]

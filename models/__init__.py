@@ -3,6 +3,7 @@
 from models.base import db
 from models.checkins import CheckIn
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
+from models.gates import GateMark
 from models.members import Member
 from models.metrics import Tally
 from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, PointsAdjustment
@@ -24,6 +25,7 @@ __all__ = [
     "Event",
     "EventReaction",
     "Failure",
+    "GateMark",
     "GrowthEntry",
     "IdempotencyKey",
     "LedgerEntry",

@@ -54,11 +54,6 @@ def keep():
     gates.keep(route=redemptions.ROUTE)
 
 
-@pytest.fixture(autouse=True)
-def no_drift_seen_before():
-    gates._seen_drift.clear()
-
-
 @pytest.fixture
 def overdue(monkeypatch):
     """Leases that are over as soon as they are taken."""
