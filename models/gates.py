@@ -21,5 +21,5 @@ class GateMark(Model):
     server: Mapped[str] = mapped_column(sa.String(96))
     drift_units: Mapped[int] = mapped_column(default=0)
     counts_wrong: Mapped[bool] = mapped_column(default=False)
-    counts_seen_at: Mapped[datetime | None]
+    counts_seen_at: Mapped[datetime]
     seen_at: Mapped[datetime]

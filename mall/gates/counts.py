@@ -43,7 +43,7 @@ def _due() -> list[sa.Row[int, str, bool]]:
         sa.select(Reward.id, Reward.limit_period, GateMark.counts_wrong)
         .join(GateMark, (GateMark.reward_id == Reward.id) & (GateMark.epoch == Reward.epoch))
         .where(Reward.per_member_limit.is_not(None))
-        .order_by(GateMark.counts_wrong.desc(), GateMark.counts_seen_at.asc().nulls_first())
+        .order_by(GateMark.counts_wrong.desc(), GateMark.counts_seen_at)
         .limit(CHECKED_AT_ONCE)
     )
     rows = list(db.session.execute(query))

@@ -55,8 +55,9 @@ def patiently(request):
 
 
 @pytest.fixture
-def redeem(app):
-    """Redeem for each of some requests, all at the same moment."""
+def redeem(app, monkeypatch):
+    """Redeem for each of some requests, all at the same moment; where SQL is alone, they wait."""
+    monkeypatch.setattr(path, "SQL_ALONE_WAIT_S", 30)
 
     def all_at_once(requests):
         return together(app, [lambda each=each: patiently(each) for each in requests])

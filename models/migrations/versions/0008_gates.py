@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("server", sa.String(length=96), nullable=False),
         sa.Column("drift_units", sa.Integer(), nullable=False),
         sa.Column("counts_wrong", sa.Boolean(), nullable=False),
-        sa.Column("counts_seen_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("counts_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["reward_id"], ["rewards.id"], name=op.f("fk_gate_marks_reward_id")

@@ -155,7 +155,7 @@ class View:
             "server": self.server,
             "drift_units": self.drift_units,
         }
-        old = self.noted or {"counts_wrong": False, "counts_seen_at": None}
+        old = self.noted or {"counts_wrong": False, "counts_seen_at": now}  # SQL's own, just loaded
         if all(old.get(name) == value for name, value in noted.items()):
             return None
         kept = {name: old[name] for name in ("counts_wrong", "counts_seen_at")}
