@@ -6,6 +6,7 @@ handful of calls. What it suspects is written down in gate_marks: the next round
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,7 @@ REBUILT_AT_ONCE = 50
 LEASES_READ = 200  # of one reward
 TOKENS_AT_ONCE = 2_000  # of a batch
 UNSURE_S = 16.0  # longer than any transaction lasts: an older lease is the reaper's to judge
+FAILURES = 3  # of batches in one round, then it ends
 TRIMMED_PERCENT = 5  # a drift up to this is corrected in place, a larger one rebuilds the gate
 
 
@@ -57,13 +59,18 @@ def keep(*, route: str) -> None:
     Rewards on the shelf get a gate where they have none; a gate that is there is kept on the shelf
     or off it.
     """
-    try:
-        server = stock.server()
-        for reward_ids in _batches():
+    failures = 0
+    for reward_ids in _batches():
+        try:
+            server = stock.server()
             _keep_batch(reward_ids, route=route, server=server, now=clock.now())
+        except (RedisError, MallError) as error:  # a lone one: the batch waits for the next round
+            failures += 1
+            log.warning("gates can't be kept now: %s", error)
+            if failures == FAILURES:
+                return
+    with suppress(RedisError, MallError):
         rebuild_many(counts.wrong_twice(now=clock.now()))
-    except RedisError as error:
-        log.warning("gates can't be kept, Redis does not answer: %s", error)
 
 
 def _batches() -> Iterator[list[int]]:

@@ -2,6 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
+from redis.exceptions import TimeoutError
 
 from mall import clock, gates, jobs, metrics, redemptions, rewards
 from mall.errors import Unavailable
@@ -412,6 +413,26 @@ def test_rewards_are_kept_in_batches_and_none_is_left_out(a_reward, monkeypatch)
     keep()
 
     assert [gate(reward) for reward in shelf] == [(3, 0)] * 5
+
+
+@pytest.mark.parametrize(("failures", "kept"), [(2, 3), (3, 0)])
+def test_a_redis_that_stumbles_costs_a_batch_and_one_that_is_away_the_round(
+    a_reward, monkeypatch, failures, kept
+):
+    monkeypatch.setattr(keeper, "READ_AT_ONCE", 1)
+    shelf = [a_reward(units=3).id for _ in range(5)]
+    look, waiting = stock.look_many, [1] * failures
+
+    def stumble(*args, **options):
+        if options and waiting:
+            waiting.pop()
+            raise TimeoutError("no answer")
+        return look(*args, **options)
+
+    monkeypatch.setattr(stock, "look_many", stumble)
+    keep()
+
+    assert [gate(reward) for reward in shelf].count((3, 0)) == kept
 
 
 def test_one_reward_that_is_busy_does_not_keep_the_keeper_from_the_others(
