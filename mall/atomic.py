@@ -16,8 +16,15 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from mall.errors import OutcomeUnknown, Unavailable
 from models.base import db
 
-# lock not available, deadlock, serialization, query cancelled, shutting down, cannot connect now
-PASSING_SQLSTATES = {"55P03", "40P01", "40001", "57014", "57P01", "57P03"}
+LOCK_NOT_AVAILABLE, QUERY_CANCELED, IDLE_TOO_LONG = "55P03", "57014", "25P03"
+WAITED_TOO_LONG = {LOCK_NOT_AVAILABLE, QUERY_CANCELED}
+# and deadlock, serialization, shutting down, crashed, cannot connect now, transaction timeout
+PASSING_SQLSTATES = WAITED_TOO_LONG | {
+    *("40P01", "40001", "57P01", "57P02", "57P03", "25P04"),
+    IDLE_TOO_LONG,
+}
+# what the server says at COMMIT where it has undone the transaction: nothing is unknown then
+UNDONE_AT_COMMIT = {"40P01", "40001", "40000", "40002", IDLE_TOO_LONG, "25P04"}
 
 
 class Transaction:
@@ -31,6 +38,18 @@ class Transaction:
     def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
         """Run a Core statement; a list of parameters runs it for each."""
         return self.connection.execute(statement, parameters)
+
+    def hurry(self, *, statement_ms: int, lock_ms: int, idle_ms: int) -> None:
+        """Give up this transaction rather than wait; PostgreSQL only, and until its end only."""
+        if self.connection.dialect.name != "postgresql":
+            return
+        limits = {
+            "statement_timeout": statement_ms,
+            "lock_timeout": lock_ms,
+            "idle_in_transaction_session_timeout": idle_ms,
+        }
+        columns = [sa.func.set_config(name, f"{ms}ms", True) for name, ms in limits.items()]
+        self.execute(sa.select(*columns))
 
     def after_commit(self, act: Callable[[], None]) -> "Transaction":
         self._after_commit.append(act)
@@ -65,7 +84,7 @@ def atomic() -> Iterator[Transaction]:
         yield transaction
         db.session.flush()
     except BaseException as error:
-        db.session.rollback()
+        _undo()
         transaction.refused()
         raise _in_our_words(error) from error
     else:
@@ -77,11 +96,11 @@ def atomic() -> Iterator[Transaction]:
 
 def _begin() -> Transaction:
     assert not db.session.new and not db.session.dirty, "a change made outside atomic()"
-    db.session.rollback()  # ends what a view has read; those rows are read again under the lock
+    _undo()  # ends what a view has read; those rows are read again under the lock
     try:
         return Transaction(db.session.connection(execution_options={"writes": True}))
     except DBAPIError as error:
-        db.session.rollback()
+        _undo()
         raise _in_our_words(error) from error
 
 
@@ -89,19 +108,34 @@ def _commit(transaction: Transaction) -> None:
     try:
         db.session.commit()
     except IntegrityError:
-        db.session.rollback()
+        _undo()
         transaction.refused()
         raise
     except DBAPIError as error:
+        _undo()
+        if sqlstate_of(error) not in UNDONE_AT_COMMIT:
+            raise OutcomeUnknown() from error
+        transaction.refused()
+        raise Unavailable() from error
+
+
+def _undo() -> None:
+    """Roll back; where the connection is gone as well, the server does so by itself."""
+    try:
         db.session.rollback()
-        raise OutcomeUnknown() from error
+    except DBAPIError:
+        db.session().invalidate()
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The database's own word for a failure; SQLite has none."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
 
 
 def _in_our_words(error: BaseException) -> BaseException:
     """A lock that took too long or a database that went away is `Unavailable`, not a bug."""
     if not isinstance(error, DBAPIError) or isinstance(error, IntegrityError):
         return error
-    sqlstate = getattr(error.orig, "sqlstate", None)
-    passing = sqlstate in PASSING_SQLSTATES or error.connection_invalidated
+    passing = sqlstate_of(error) in PASSING_SQLSTATES or error.connection_invalidated
     locked = "database is locked" in str(error.orig)
     return Unavailable() if passing or locked else error

@@ -229,6 +229,13 @@ class SoldOut(Refused):
 
 class LimitReached(Refused):
     code, zh, en = "limit_reached", "每人限兑 {limit} 件，已达上限", "Limited to {limit} a member."
+    each = {"day": "每日", "week": "每周", "month": "每月"}
+
+    def sentence(self, language: str = "zh") -> str:
+        said, period = super().sentence(language), str(self.details.get("period"))
+        if period not in self.each:
+            return said
+        return f"{said[:-1]} a {period}." if language == "en" else f"{self.each[period]}{said}"
 
 
 class NotOpenYet(Refused):

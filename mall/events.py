@@ -59,6 +59,8 @@ class RedemptionCancelled(Fact):
     redemption_id: int
     reward_id: int
     quantity: int
+    period: str = "ever"  # facts of an older version don't say: then there was no other
+    epoch: int | None = None
 
 
 @dataclass(frozen=True)

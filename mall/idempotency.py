@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from mall import keys
-from mall.atomic import atomic
+from mall.atomic import WAITED_TOO_LONG, atomic, sqlstate_of
 from mall.errors import KeyExpired, KeyInProgress, KeyReused
 from models import IdempotencyKey, db
 from models.base import insert, table_of
@@ -105,7 +106,12 @@ def claim_many(wanted: Sequence[Key], *, now: datetime) -> list[Exception | None
         where=(old.state == ABORTED) & (new.body.is_(None) | (old.body != new.body)),
     )
     with atomic() as transaction:
-        ours = {tuple(row) for row in transaction.execute(statement.returning(*columns))}
+        try:
+            ours = {tuple(row) for row in transaction.execute(statement.returning(*columns))}
+        except DBAPIError as error:
+            if sqlstate_of(error) in WAITED_TOO_LONG:  # only a running twin is waited for here
+                raise KeyInProgress() from error
+            raise
     return [None if key.text is None or _id(key) in ours else _twin_of(key) for key in wanted]
 
 

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
+from mall import clock
 from mall.atomic import atomic
 from models import LimitCounter
 from models.base import insert
+from models.rewards import LIMIT_PERIODS
 
-EVER = "ever"
+EVER, DAY, WEEK, MONTH = LIMIT_PERIODS
+KEPT_AFTER = timedelta(days=2)
 UNLIMITED = 10**9
 
 
@@ -22,6 +26,40 @@ class Take:
     period: str
     quantity: int
     limit: int | None
+
+
+def period_of(limit_period: str, now: datetime) -> str:
+    """The shop's period that a moment falls in: "ever", "2026-11-23", "2026-W48" or "2026-11"."""
+    assert limit_period in LIMIT_PERIODS, limit_period
+    day = clock.business_day(now)
+    if limit_period == DAY:
+        return day.isoformat()
+    if limit_period == WEEK:
+        return f"{day:%G-W%V}"
+    return f"{day:%Y-%m}" if limit_period == MONTH else EVER
+
+
+def periods_of(now: datetime) -> dict[str, str]:
+    """Every kind of period to the one that a moment falls in."""
+    return {each: period_of(each, now) for each in LIMIT_PERIODS}
+
+
+def end_of(period: str) -> datetime | None:
+    """The first moment that is no longer in a period; None for ever."""
+    if period == EVER:
+        return None
+    if "W" in period:
+        year, _, week = period.partition("-W")
+        return clock.end_of_day(date.fromisocalendar(int(year), int(week), 7))
+    if len(period) == len("2026-11"):
+        return clock.end_of_month_after(clock.start_of_day(date.fromisoformat(f"{period}-01")), 0)
+    return clock.end_of_day(date.fromisoformat(period))
+
+
+def forget_at(period: str) -> datetime | None:
+    """From when a gate need not know a period's counts: nobody is still on the way to it."""
+    end = end_of(period)
+    return None if end is None else end + KEPT_AFTER
 
 
 def take_many(takes: Sequence[Take]) -> set[Take]:

@@ -26,7 +26,7 @@ DRAIN_LOCK = 0x6D616C6C  # any number that is no other advisory lock of ours
 def tell_gate(fact: Fact, *, now: datetime) -> None:
     """Units that came back belong at the gate too, in case the shopper's own request could not say."""
     assert isinstance(fact, RedemptionCancelled)
-    redemptions.tell_gate(fact.redemption_id, fact.reward_id, fact.member_id, fact.quantity)
+    redemptions.tell_gate(fact)
 
 
 Reaction = Callable[..., None]

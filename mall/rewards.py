@@ -152,18 +152,20 @@ def take_many(quantities: Mapping[int, int]) -> None:
                 raise SoldOut()
 
 
-def put_back(reward_id: int, quantity: int) -> None:
-    """Return promised units to the shelf."""
+def put_back(reward_id: int, quantity: int) -> int:
+    """Return promised units to the shelf; answers the epoch, for later gates know of them."""
     with atomic() as transaction:
-        back = transaction.execute(
+        epoch: int | None = transaction.execute(
             sa.update(Reward)
             .where(Reward.id == reward_id, Reward.units_promised >= quantity)
             .values(
                 units_left=Reward.units_left + quantity,
                 units_promised=Reward.units_promised - quantity,
             )
-        )
-    assert back.rowcount == 1, "more units came back than were promised"
+            .returning(Reward.epoch)
+        ).scalar()
+    assert epoch is not None, "more units came back than were promised"
+    return epoch
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ class Offer:
     price_points: int
     price_fen: int
     per_member_limit: int | None
+    limit_period: str
     tier_min: str | None
     opens_at: datetime | None
     closes_at: datetime | None

@@ -5,6 +5,7 @@ from models.base import db
 from models.checkins import CheckIn
 from models.debts import DebtEntry
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
+from models.gates import GateMark
 from models.holds import Hold
 from models.members import Member
 from models.metrics import Tally
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "EventReaction",
     "Failure",
+    "GateMark",
     "GrowthEntry",
     "Hold",
     "IdempotencyKey",

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.base import Id, Model, Points
 
 KINDS = ("pickup", "delivery", "virtual", "coupon")
+LIMIT_PERIODS = ("ever", "day", "week", "month")
 
 
 class Reward(Model):
@@ -21,6 +22,7 @@ class Reward(Model):
         sa.CheckConstraint("units_promised >= 0", name="units_promised"),
         sa.CheckConstraint("units_left + units_promised = units_stocked", name="units_add_up"),
         sa.CheckConstraint("per_member_limit IS NULL OR per_member_limit >= 1", name="limit"),
+        sa.CheckConstraint("limit_period IN ('ever', 'day', 'week', 'month')", name="limit_period"),
         sa.Index("ix_rewards_shelf", "published", "sort", "id"),
     )
 
@@ -33,6 +35,7 @@ class Reward(Model):
     price_points: Mapped[Points]
     price_fen: Mapped[int] = mapped_column(default=0)
     per_member_limit: Mapped[int | None]
+    limit_period: Mapped[str] = mapped_column(sa.String(5), default="ever", server_default="ever")
     tier_min: Mapped[str | None] = mapped_column(sa.ForeignKey("tiers.code"))
     opens_at: Mapped[datetime | None]
     closes_at: Mapped[datetime | None]

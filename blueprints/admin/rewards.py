@@ -29,7 +29,7 @@ from mall.errors import IfMatchMissing, Malformed
 from mall.guards import stock
 from mall.guards.client import RedisError
 from models import Redemption, Reward, Tier, db
-from models.rewards import KINDS
+from models.rewards import KINDS, LIMIT_PERIODS
 
 MAX_LASTS_DAYS = 3650
 
@@ -47,6 +47,7 @@ class RewardFields(Body):
     price_points = whole(0, MAX_NUMBER)
     price_fen = whole(0, MAX_NUMBER)
     per_member_limit = positive(allow_none=True)
+    limit_period = fields.String(validate=validate.OneOf(LIMIT_PERIODS))
     tier_min = text(1, 16, allow_none=True)
     opens_at = when(allow_none=True)
     closes_at = when(allow_none=True)
@@ -85,6 +86,7 @@ class AdminRewardOut(Out):
     price_points = fields.Integer()
     price_fen = fields.Integer()
     per_member_limit = fields.Integer(allow_none=True)
+    limit_period = fields.String(validate=validate.OneOf(LIMIT_PERIODS))
     tier_min = fields.String(allow_none=True)
     opens_at = moment(allow_none=True)
     closes_at = moment(allow_none=True)

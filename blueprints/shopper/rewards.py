@@ -12,7 +12,7 @@ from blueprints.words import locked
 from mall import clock, limits, points, rewards, tiers
 from mall.errors import NotFound, Refused
 from models import Account, LimitCounter, Reward, db
-from models.rewards import KINDS
+from models.rewards import KINDS, LIMIT_PERIODS
 
 bp = Blueprint("rewards", __name__, description="The mall's shelf")
 
@@ -28,6 +28,7 @@ class RewardOut(Out):
     stock_state = fields.String(validate=validate.OneOf(["plenty", "low", "sold_out"]))
     units_left = fields.Integer()
     per_member_limit = fields.Integer(allow_none=True)
+    limit_period = fields.String(validate=validate.OneOf(LIMIT_PERIODS))
     tier_min = fields.String(allow_none=True)
     opens_at = moment(allow_none=True)
     closes_at = moment(allow_none=True)
@@ -51,10 +52,14 @@ class Viewer:
         self.points = account.balance_points - points.due_points(member_id, now=now)
         self.ladder = tiers.ladder()
         self.rank = tiers.rank(self.ladder, account.tier_code)
-        taken = sa.select(LimitCounter.reward_id, LimitCounter.quantity).where(
-            LimitCounter.member_id == member_id, LimitCounter.period == limits.EVER
+        self.periods = limits.periods_of(now)
+        counter = LimitCounter
+        taken = sa.select(counter.reward_id, counter.period, counter.quantity).where(
+            counter.member_id == member_id, counter.period.in_(self.periods.values())
         )
-        self.taken = {row.reward_id: row.quantity for row in db.session.execute(taken)}
+        self.taken = {
+            (row.reward_id, row.period): row.quantity for row in db.session.execute(taken)
+        }
 
     def locked_reason(self, reward: Reward) -> str | None:
         """Why this shopper can't have a reward however many points there are; None where they can."""
@@ -68,14 +73,15 @@ class Viewer:
         if reward.price_fen:
             return locked("price_in_money")
         limit = reward.per_member_limit
-        if limit is not None and self.taken.get(reward.id, 0) >= limit:
+        counted = (reward.id, self.periods[reward.limit_period])
+        if limit is not None and self.taken.get(counted, 0) >= limit:
             return locked("limit_reached")
         return locked("sold_out") if reward.units_left <= 0 else None
 
     def view(self, reward: Reward) -> dict:
         short_by = max(0, reward.price_points - self.points)
         same = ("id", "title", "description", "kind", "category", "price_points", "price_fen")
-        also = ("units_left", "per_member_limit", "tier_min", "image_url")
+        also = ("units_left", "per_member_limit", "limit_period", "tier_min", "image_url")
         return {
             **{name: getattr(reward, name) for name in same + also},
             "stock_state": rewards.stock_state(reward),

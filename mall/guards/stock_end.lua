@@ -1,6 +1,6 @@
 --[[ End leases: settle those whose redemption stands, or release those that were refused.
   KEYS[1]  gate     hash: epoch, avail, state, seq
-  KEYS[2]  counts   hash: member -> units taken in the limit's period
+  KEYS[2]  counts   hash: member -> units taken in the leases' own period; may be gone already
   KEYS[3]  leases   sorted set: token -> deadline
   KEYS[4]  details  hash: token -> lease|quantity|period|member
   ARGV[1]  how      'settle' keeps the units taken, 'release' puts them back
@@ -9,7 +9,7 @@
   One script, because a unit must go back exactly once: only whoever removes the lease may do it,
   and only with the lease that is still in force (a retry may have adopted the token). ]]
 local gate, counts, leases, details = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local ended = 0
+local ended, back = 0, 0
 for i = 2, #ARGV, 2 do
   local token, lease = ARGV[i], ARGV[i + 1]
   local detail = redis.call('HGET', details, token)
@@ -18,9 +18,13 @@ for i = 2, #ARGV, 2 do
     redis.call('HDEL', details, token)
     ended = ended + 1
     if ARGV[1] == 'release' then
-      redis.call('HINCRBY', gate, 'avail', quantity)
-      redis.call('HINCRBY', counts, member, -quantity)
+      back = back + quantity
+      if redis.call('EXISTS', counts) == 1 then redis.call('HINCRBY', counts, member, -quantity) end
     end
   end
+end
+if back > 0 and redis.call('EXISTS', gate) == 1 then
+  redis.call('HINCRBY', gate, 'avail', back)
+  redis.call('HINCRBY', gate, 'seq', 1)
 end
 return ended

@@ -7,15 +7,16 @@
   ARGV[2]  lease_ms how long a lease lasts
   ARGV[3]  limit    units a member may take in the period; 0 for no limit
   ARGV[4]  period   the limit's period
-  ARGV[5]  adopt_ms a lease of the same token and quantity older than this passes to the newcomer
-  ARGV[6..] member, token, lease, quantity of each request
+  ARGV[5]  adopt_ms a lease of the same token, quantity and period older than this passes to the newcomer
+  ARGV[6]  forget_at  when the period's counts may go, seconds since 1970; 0 for never
+  ARGV[7..] member, token, lease, quantity of each request
   Returns  {seq, verdict...}; verdicts: 1 reserved, 2 held by a twin, 3 limit reached, 4 sold out,
            5 a twin's lease adopted;
            {-1} no gate, {-2, epoch} another epoch, {-3} gate closed: nothing was reserved.
   One script, because a read and a later decrement would let two shoppers pass together. ]]
 local gate, counts, leases, details = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local lease_ms, limit, period = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local adopt_ms = tonumber(ARGV[5])
+local adopt_ms, forget_at = tonumber(ARGV[5]), tonumber(ARGV[6])
 local RESERVED, HELD, LIMIT, SOLD_OUT, ADOPTED = 1, 2, 3, 4, 5
 
 local epoch = redis.call('HGET', gate, 'epoch')
@@ -36,9 +37,10 @@ end
 local function judge(member, token, id, quantity)
   local deadline = redis.call('ZSCORE', leases, token)
   if deadline then
-    local held = string.match(redis.call('HGET', details, token) or '', '^[^|]*|([^|]*)|')
+    local detail = redis.call('HGET', details, token) or ''
+    local held, since = string.match(detail, '^[^|]*|([^|]*)|([^|]*)|')
     local young = now_ms + lease_ms - tonumber(deadline) < adopt_ms
-    if young or tonumber(held) ~= quantity then return HELD end
+    if young or tonumber(held) ~= quantity or since ~= period then return HELD end
     lease(token, id, quantity, member)
     return ADOPTED
   end
@@ -53,9 +55,12 @@ local function judge(member, token, id, quantity)
   return RESERVED
 end
 
-for i = 6, #ARGV, 4 do
+for i = 7, #ARGV, 4 do
   answer[#answer + 1] = judge(ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]))
 end
-if taken_total > 0 then redis.call('HINCRBY', gate, 'avail', -taken_total) end
+if taken_total > 0 then
+  redis.call('HINCRBY', gate, 'avail', -taken_total)
+  if forget_at > 0 then redis.call('EXPIREAT', counts, forget_at) end
+end
 answer[1] = redis.call('HINCRBY', gate, 'seq', 1)
 return answer

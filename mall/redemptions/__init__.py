@@ -1,7 +1,8 @@
 """Redemptions: points traded for rewards, and the trade taken back."""
 
 from mall.redemptions.cancel import cancel, tell_gate
-from mall.redemptions.redeem import MAX_QUANTITY, ROUTE, Request, redeem, redeem_many
+from mall.redemptions.gate import Request
+from mall.redemptions.redeem import MAX_QUANTITY, ROUTE, redeem, redeem_many
 from mall.redemptions.ship import office_view, ship
 
 __all__ = [

@@ -24,11 +24,12 @@ def cancel(member_id: int, redemption_id: int, *, key: Key, now: datetime) -> An
         limits.give_back(member_id, trade.reward_id, trade.period, trade.quantity)
         _close(trade, now)
         balance = _pay_back(trade, book)
-        rewards.put_back(trade.reward_id, trade.quantity)
-        record(RedemptionCancelled(member_id, trade.id, trade.reward_id, trade.quantity), now=now)
-        transaction.after_commit(
-            lambda: tell_gate(trade.id, trade.reward_id, member_id, trade.quantity)
+        epoch = rewards.put_back(trade.reward_id, trade.quantity)
+        fact = RedemptionCancelled(
+            member_id, trade.id, trade.reward_id, trade.quantity, trade.period, epoch
         )
+        record(fact, now=now)
+        transaction.after_commit(lambda: tell_gate(fact))
         return key.store(
             200,
             {
@@ -86,15 +87,19 @@ def _pay_back(trade: Redemption, book: Book) -> int:
     return balance
 
 
-def tell_gate(redemption_id: int, reward_id: int, member_id: int, quantity: int) -> None:
-    """Let the gate know of units that came back; told again by the worker, it counts once."""
+def tell_gate(fact: RedemptionCancelled) -> None:
+    """Let the gate know of units that came back; told again by the worker, it counts once.
+
+    They come back to the period they were taken in.
+    """
     try:
         stock.put_back(
-            reward_id,
-            member_id=member_id,
-            quantity=quantity,
-            period=limits.EVER,
-            operation=f"cancel:{redemption_id}",
+            fact.reward_id,
+            member_id=fact.member_id,
+            quantity=fact.quantity,
+            period=fact.period,
+            operation=f"cancel:{fact.redemption_id}",
+            epoch=fact.epoch,
         )
     except RedisError:
         return  # the worker tells it later

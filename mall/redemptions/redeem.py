@@ -6,10 +6,10 @@ waits for those. docs/redemption.md tells the protocol with its crash points.
 """
 
 import logging
-import time
+import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,20 +18,25 @@ from mall.atomic import atomic
 from mall.errors import (
     AddressNeeded,
     KeyInProgress,
-    LimitReached,
     MallError,
     NotFound,
     OutcomeUnknown,
     PaymentNeeded,
     RewardBusy,
-    SoldOut,
     TierTooLow,
 )
 from mall.events import Redeemed, record_many
-from mall.guards import stock
-from mall.guards.client import RedisError
-from mall.idempotency import Answer, Key, Replayed, to_bytes
+from mall.idempotency import Answer, Replayed, to_bytes
 from mall.points import Book, Cause
+from mall.redemptions.gate import (
+    Held,
+    Outcome,
+    Request,
+    by_reward,
+    limit_reached,
+    pass_gate,
+    period_of,
+)
 from mall.rewards import Offer
 from models import Redemption, Store, Tier, db
 from models.base import insert
@@ -40,26 +45,11 @@ log = logging.getLogger(__name__)
 
 ROUTE = "POST /api/v1/me/redemptions"
 MAX_QUANTITY = 99
-GATE_WAIT_S = 1.0
-GATE_POLL_S = 0.01
+STATEMENT_MS, LOCK_MS, IDLE_MS = 1000, 900, 1000  # a lock speaks up before its statement is cut
+SQL_ALONE_AT_ONCE = 4  # in a process, while Redis is away
+SQL_ALONE_WAIT_S = 0.5
+SQL_ALONE = threading.BoundedSemaphore(SQL_ALONE_AT_ONCE)
 NEEDS_VOUCHER = ("pickup", "virtual", "coupon")
-Outcome = Answer | Exception
-
-
-@dataclass(frozen=True)
-class Request:
-    """A shopper who wants `quantity` of a reward."""
-
-    member_id: int
-    reward_id: int
-    quantity: int
-    key: Key
-    store_id: int | None = None
-    address: dict[str, Any] | None = field(default=None, hash=False)
-
-    @property
-    def token(self) -> str:
-        return f"{self.member_id}:{self.key.text}"
 
 
 def redeem(request: Request, *, now: datetime) -> Answer:
@@ -81,9 +71,9 @@ def redeem_many(requests: Sequence[Request], *, now: datetime) -> list[Outcome]:
         request: _look_over(request, on_offer, now) for request in requests
     }
     open_ones = [request for request, refusal in outcomes.items() if refusal is None]
-    held = Held()
-    for reward_id, group in _by_reward(open_ones).items():
-        outcomes |= _pass_gate(on_offer[reward_id], group, held)
+    held = Held({offer.id: period_of(offer, now) for offer in on_offer.values()})
+    for reward_id, group in by_reward(open_ones).items():
+        outcomes |= pass_gate(on_offer[reward_id], group, held)
     let_in = [request for request in open_ones if outcomes[request] is None]
     if let_in:
         outcomes |= _commit(let_in, on_offer, held, now)
@@ -113,119 +103,23 @@ def _look_over(request: Request, on_offer: dict[int, Offer], now: datetime) -> E
     return None
 
 
-def _by_reward(requests: Iterable[Request]) -> dict[int, list[Request]]:
-    groups: dict[int, list[Request]] = defaultdict(list)
-    for request in requests:
-        groups[request.reward_id].append(request)
-    return groups
-
-
-class Held:
-    """The gates' leases of a batch, to be settled or released once the outcome is known."""
-
-    def __init__(self) -> None:
-        self.asks: dict[Request, stock.Ask] = {}
-        self.adopted: set[Request] = set()
-
-    def settle(self, requests: Iterable[Request]) -> None:
-        self._end(stock.settle, requests)
-
-    def release(self, requests: Iterable[Request]) -> None:
-        self._end(stock.release, requests)
-
-    def end(self, outcomes: Mapping[Request, Outcome]) -> None:
-        """Settle what was granted, release the rest."""
-        granted = {each for each, outcome in outcomes.items() if self._is_taken(each, outcome)}
-        self.settle(granted)
-        self.release(set(outcomes) - granted)
-
-    def _is_taken(self, request: Request, outcome: Outcome) -> bool:
-        """Whether a lease's units are gone. A twin's answer has taken those of the twin's lease."""
-        return isinstance(outcome, Answer) and (not outcome.replayed or request in self.adopted)
-
-    def _end(self, how: Any, requests: Iterable[Request]) -> None:
-        leased = [request for request in requests if request in self.asks]
-        for reward_id, group in _by_reward(leased).items():
-            try:
-                how(reward_id, [self.asks[request] for request in group], period=limits.EVER)
-            except RedisError:
-                return  # the reaper ends them
-
-    def keyed(self, request: Request) -> Key:
-        """The request's key with the lease of this attempt."""
-        ask = self.asks.get(request)
-        return replace(request.key, lease=ask.lease if ask else None)
-
-
-def _pass_gate(
-    reward: Offer, group: Sequence[Request], held: Held
-) -> dict[Request, Outcome | None]:
-    """Ask the gate for each request: None lets it in. Without a gate, SQL alone decides."""
-    asks = {
-        request: stock.Ask(request.member_id, request.token, request.quantity) for request in group
-    }
-    try:
-        verdicts = _reserve(reward, list(asks.values()))
-    except (RedisError, stock.NoGate):
-        return {request: RewardBusy() if reward.hot else None for request in group}
-    outcomes: dict[Request, Outcome | None] = {}
-    for (request, ask), verdict in zip(asks.items(), verdicts, strict=True):
-        refusal = _refusal(verdict, reward)
-        if refusal is None:
-            held.asks[request] = ask
-        if verdict is stock.Verdict.ADOPTED:
-            held.adopted.add(request)
-        outcomes[request] = refusal and (_of_key(request.key) or refusal)
-    return outcomes
-
-
-def _of_key(key: Key) -> Outcome | None:
-    """What a twin that has finished meanwhile was answered: its unit may be what is missing."""
-    db.session.rollback()  # what this request has read so far may be older than the twin
-    try:
-        return idempotency.find(key)
-    except MallError as refusal:
-        return refusal
-
-
-def _reserve(reward: Offer, asks: list[stock.Ask]) -> list[stock.Verdict]:
-    """Reserve at the gate; one that is absent or of another epoch is rebuilt first.
-
-    One request of a crowd rebuilds it, the others wait a moment for that one.
-    """
-    epoch, limit = reward.epoch, reward.per_member_limit
-    give_up_at = time.monotonic() + GATE_WAIT_S
-    while True:
-        try:
-            return stock.reserve_many(reward.id, asks, epoch=epoch, limit=limit, period=limits.EVER)
-        except stock.NoGate:
-            if time.monotonic() > give_up_at:
-                raise
-        known, epoch = epoch, _epoch_now(reward.id)
-        if epoch == known:
-            if not gates.rebuild(reward.id):
-                time.sleep(GATE_POLL_S)
-            epoch = _epoch_now(reward.id)
-
-
-def _epoch_now(reward_id: int) -> int:
-    db.session.rollback()  # an open snapshot would show the old epoch for ever
-    return rewards.on_offer([reward_id])[reward_id].epoch
-
-
-def _refusal(verdict: stock.Verdict, reward: Offer) -> Exception | None:
-    match verdict:
-        case stock.Verdict.SOLD_OUT:
-            return SoldOut()
-        case stock.Verdict.LIMIT:
-            return LimitReached(limit=reward.per_member_limit)
-        case stock.Verdict.HELD:
-            return KeyInProgress()
-        case _:
-            return None
-
-
 def _commit(
+    requests: list[Request], on_offer: dict[int, Offer], held: Held, now: datetime
+) -> dict[Request, Outcome]:
+    """Decide a batch in SQL; where a gate is missing, few at a time, for nothing holds the crowd."""
+    if all(request in held.asks for request in requests):
+        return _decide_all(requests, on_offer, held, now)
+    if SQL_ALONE.acquire(timeout=SQL_ALONE_WAIT_S):
+        try:
+            return _decide_all(requests, on_offer, held, now)
+        finally:
+            SQL_ALONE.release()
+    leased = [request for request in requests if request in held.asks]
+    outcomes: dict[Request, Outcome] = {r: RewardBusy() for r in requests if r not in held.asks}
+    return outcomes | (_decide_all(leased, on_offer, held, now) if leased else {})
+
+
+def _decide_all(
     requests: list[Request], on_offer: dict[int, Offer], held: Held, now: datetime
 ) -> dict[Request, Outcome]:
     """Decide a batch together; one that fails is decided one request at a time."""
@@ -256,7 +150,8 @@ def _decide(
         transaction.after_commit(lambda: held.end(outcomes))
         if len(requests) == 1:
             transaction.after_refusal(lambda: held.release(requests))
-        claims = idempotency.claim_many([held.keyed(each) for each in requests], now=now)
+        transaction.hurry(statement_ms=STATEMENT_MS, lock_ms=LOCK_MS, idle_ms=IDLE_MS)
+        claims = _claim(requests, held, now)
         for request, claim in zip(requests, claims, strict=True):
             if claim is not None:
                 outcomes[request] = _of_twin(claim)
@@ -267,6 +162,14 @@ def _decide(
         outcomes |= refused
         outcomes |= _record([r for r in fresh if r not in refused], on_offer, book)
     return outcomes
+
+
+def _claim(requests: list[Request], held: Held, now: datetime) -> list[Exception | None]:
+    try:
+        return idempotency.claim_many([held.keyed(each) for each in requests], now=now)
+    except KeyInProgress:
+        held.leave(requests)
+        raise
 
 
 def _of_twin(claim: Exception) -> Outcome:
@@ -288,10 +191,10 @@ def _judge(
         except MallError as refusal:
             refused[request] = refusal
             continue
-        who = (request.member_id, reward.id, limits.EVER, request.quantity)
+        who = (request.member_id, reward.id, period_of(reward, book.now), request.quantity)
         takes[limits.Take(*who, reward.per_member_limit)] = request
     for take in limits.take_many(list(takes)):
-        refused[takes[take]] = LimitReached(limit=take.limit)
+        refused[takes[take]] = limit_reached(on_offer[take.reward_id])
     return refused
 
 
@@ -353,7 +256,7 @@ def _row(request: Request, reward: Offer, now: datetime) -> dict[str, Any]:
         "request_key": request.key.text,
         "quantity": request.quantity,
         "points_paid": reward.price_points * request.quantity,
-        "period": limits.EVER,
+        "period": period_of(reward, now),
         "state": "issued",
         "store_id": request.store_id,
         "address": request.address,

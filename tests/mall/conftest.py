@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from redis import Redis
 
 from mall import clock, gates, redemptions
 from mall.guards import client, stock
@@ -97,3 +98,22 @@ def dead_redis(app: Flask, tmp_path: Path) -> Iterator[DeadRedis]:
     app.config["REDIS_URL"] = redis.address
     app.extensions.pop("redis_scripts", None)
     app.extensions["redis"] = kept
+
+
+@pytest.fixture
+def go_back(app: Flask) -> Callable[[], Callable[[], None]]:
+    """Note how Redis stands now; calling what is answered makes it stand so again."""
+
+    def remember() -> Callable[[], None]:
+        with Redis.from_url(app.config["REDIS_URL"]) as raw:
+            kept = {key: (max(raw.pttl(key), 0), raw.dump(key)) for key in raw.keys("*")}
+
+        def restore() -> None:
+            with Redis.from_url(app.config["REDIS_URL"]) as raw:
+                raw.flushall()
+                for key, (ttl_ms, value) in kept.items():
+                    raw.restore(key, ttl_ms, value)
+
+        return restore
+
+    return remember

@@ -10,6 +10,13 @@ from models import ShopSetting, Store, db
 from models.base import insert
 from tests.mall.books import count
 from tests.mall.together import Halt
+from tests.servers import wait_until
+
+
+class Driver(Exception):
+    def __init__(self, text="", sqlstate=None):
+        super().__init__(text)
+        self.sqlstate = sqlstate
 
 
 class Heard:
@@ -89,6 +96,96 @@ def test_where_commits_answer_is_lost_nobody_is_told_anything(app, heard, monkey
     assert heard.said == []
 
 
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "25P03"])
+def test_where_the_server_says_at_commit_that_it_undid_all_it_is_a_refusal(
+    app, heard, monkeypatch, sqlstate
+):
+    fail_commit(monkeypatch, OperationalError("COMMIT", None, Driver(sqlstate=sqlstate)))
+
+    with pytest.raises(Unavailable) as refusal, atomic() as transaction:
+        transaction.after_commit(heard("stands")).after_refusal(heard("refused"))
+        write(transaction)
+
+    assert heard.said == ["refused"] and not isinstance(refusal.value, OutcomeUnknown)
+    assert count(ShopSetting) == 0
+
+
+@pytest.mark.parametrize("sqlstate", ["57P01", "40003", "08006", None])
+def test_where_the_server_goes_away_at_commit_nobody_knows(app, heard, monkeypatch, sqlstate):
+    fail_commit(monkeypatch, OperationalError("COMMIT", None, Driver(sqlstate=sqlstate)))
+
+    with pytest.raises(OutcomeUnknown), atomic() as transaction:
+        transaction.after_commit(heard("stands")).after_refusal(heard("refused"))
+
+    assert heard.said == []
+
+
+@pytest.fixture
+def on_postgresql(app):
+    if db.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has no connection to lose and no limits to set")
+
+
+def end_this_connection():
+    """The server ends the session of the transaction that is open here, as a restart does."""
+    backend = db.session.scalar(sa.text("SELECT pg_backend_pid()"))
+    with db.engine.connect() as other:
+        other.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": backend})
+
+
+@pytest.mark.parametrize("then", ["ask", "refuse"])
+def test_a_connection_lost_before_commit_is_a_refusal(on_postgresql, heard, then):
+    with pytest.raises(Unavailable if then == "ask" else NotFound), atomic() as transaction:
+        transaction.after_refusal(heard("refused"))
+        write(transaction)
+        end_this_connection()
+        if then == "refuse":
+            raise NotFound()
+        write(transaction, "second")
+
+    assert heard.said == ["refused"] and count(ShopSetting) == 0
+
+
+def test_a_connection_lost_between_two_transactions_is_replaced(on_postgresql, heard):
+    end_this_connection()
+
+    with atomic() as transaction:
+        write(transaction)
+
+    assert count(ShopSetting) == 1
+
+
+def test_a_transaction_in_a_hurry_gives_up_and_the_next_has_time_again(on_postgresql, heard):
+    with pytest.raises(Unavailable), atomic() as transaction:
+        transaction.after_refusal(heard("refused"))
+        transaction.hurry(statement_ms=30, lock_ms=20, idle_ms=1000)
+        transaction.execute(sa.select(sa.func.pg_sleep(30)))
+
+    assert heard.said == ["refused"]
+    with atomic() as transaction:
+        names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        shown = transaction.execute(sa.select(*[sa.func.current_setting(name) for name in names]))
+        assert tuple(shown.one()) == ("0", "2s", "30s")
+
+
+def test_a_transaction_that_idles_is_ended_and_known_to_be_undone(on_postgresql, heard):
+    with pytest.raises(Unavailable) as refusal, atomic() as transaction:
+        transaction.after_refusal(heard("refused"))
+        transaction.hurry(statement_ms=1000, lock_ms=900, idle_ms=20)
+        write(transaction)
+        backend = transaction.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+        wait_until(lambda: count_backends(backend) == 0, what="the end of the session")
+
+    assert not isinstance(refusal.value, OutcomeUnknown)
+    assert heard.said == ["refused"] and count(ShopSetting) == 0
+
+
+def count_backends(pid):
+    query = sa.text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+    with db.engine.connect() as other:
+        return other.scalar(query, {"pid": pid})
+
+
 def test_a_rule_that_refuses_at_commit_is_a_refusal(app, heard, monkeypatch):
     fail_commit(monkeypatch, IntegrityError("COMMIT", None, Exception("deferred")))
 
@@ -99,12 +196,6 @@ def test_a_rule_that_refuses_at_commit_is_a_refusal(app, heard, monkeypatch):
     assert heard.said == ["refused"]
 
 
-class Driver(Exception):
-    def __init__(self, text="", sqlstate=None):
-        super().__init__(text)
-        self.sqlstate = sqlstate
-
-
 @pytest.mark.parametrize(
     ("error", "means"),
     [
@@ -112,6 +203,8 @@ class Driver(Exception):
         (OperationalError("", None, Driver(sqlstate="40P01")), Unavailable),
         (OperationalError("", None, Driver(sqlstate="40001")), Unavailable),
         (OperationalError("", None, Driver(sqlstate="57P01")), Unavailable),
+        (OperationalError("", None, Driver(sqlstate="57014")), Unavailable),
+        (OperationalError("", None, Driver(sqlstate="25P03")), Unavailable),
         (OperationalError("", None, Driver("database is locked")), Unavailable),
         (OperationalError("", None, Driver(), connection_invalidated=True), Unavailable),
         (OperationalError("", None, Driver("no such table")), OperationalError),

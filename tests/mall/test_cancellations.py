@@ -14,9 +14,10 @@ from mall.errors import (
     VoucherExpired,
     VoucherVoid,
 )
+from mall.events import RedemptionCancelled
 from mall.guards import stock
 from mall.idempotency import Answer, Replayed
-from models import Account, Event, LedgerEntry, Lot, Redemption, Voucher, db
+from models import Account, Event, LedgerEntry, Lot, Redemption, Reward, Voucher, db
 from tests.makers import a_key
 from tests.mall.books import (
     DAY,
@@ -87,7 +88,15 @@ def test_a_cancellation_puts_everything_back(a_trade, cancel):
     assert (one(Redemption.state), one(Voucher.state)) == ("cancelled", "void")
     assert (units_left(reward), taken(member, reward), gate(reward)) == (5, 0, (5, 0))
     assert rows(Event.payload, where=[Event.kind == "redemption_cancelled"]) == [
-        ({"redemption_id": trade, "reward_id": reward, "quantity": 2},)
+        (
+            {
+                "redemption_id": trade,
+                "reward_id": reward,
+                "quantity": 2,
+                "period": "ever",
+                "epoch": one(Reward.epoch, Reward.id == reward),
+            },
+        )
     ]
     assert wrong() == []
 
@@ -290,7 +299,7 @@ def test_a_gate_told_twice_counts_once(a_trade, cancel):
     cancel(member, trade)
     assert gate(reward) == (5, 0)
 
-    redemptions.tell_gate(trade, reward, member, 2)
+    redemptions.tell_gate(RedemptionCancelled(member, trade, reward, 2))
     jobs.drain_events()
 
     assert gate(reward) == (5, 0)

@@ -63,3 +63,18 @@ def test_how_long_to_wait_is_the_familys_unless_it_is_told():
     assert errors.Unavailable().retry_after_s == 2
     assert errors.TooMany(retry_after_s=9).retry_after_s == 9
     assert errors.NotFound().retry_after_s is None
+
+
+@pytest.mark.parametrize(
+    ("period", "zh", "en"),
+    [
+        ("ever", "每人限兑 2 件，已达上限", "Limited to 2 a member."),
+        ("day", "每日每人限兑 2 件，已达上限", "Limited to 2 a member a day."),
+        ("week", "每周每人限兑 2 件，已达上限", "Limited to 2 a member a week."),
+        ("month", "每月每人限兑 2 件，已达上限", "Limited to 2 a member a month."),
+    ],
+)
+def test_a_limit_that_was_reached_says_for_how_long(period, zh, en):
+    refusal = errors.LimitReached(limit=2, period=period)
+
+    assert (refusal.sentence("zh"), refusal.sentence("en")) == (zh, en)

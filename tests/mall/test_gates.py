@@ -17,11 +17,6 @@ def keep():
     gates.keep(route=redemptions.ROUTE)
 
 
-@pytest.fixture(autouse=True)
-def no_drift_seen_before():
-    gates._seen_drift.clear()
-
-
 def at_gate(reward, **fields):
     client().hset(f"{{rw:{reward}}}:g", mapping=fields)
 

@@ -1,5 +1,8 @@
 """Limits: counted in rows of their own, never past the limit, whatever came before."""
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -8,7 +11,7 @@ from mall import limits
 from mall.atomic import atomic
 from mall.limits import EVER, Take
 from models import LimitCounter
-from tests.mall.books import by_hand, rows, taken
+from tests.mall.books import DAY, MOMENT, by_hand, rows, taken
 from tests.mall.together import together
 
 
@@ -97,3 +100,57 @@ def test_the_database_itself_refuses_a_count_below_nothing(take):
 
     with pytest.raises(IntegrityError):
         by_hand(sa.update(LimitCounter).values(quantity=-1))
+
+
+# periods
+
+
+def shop_time(text):
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Asia/Shanghai"))
+
+
+@pytest.mark.parametrize(
+    ("moment", "day", "week", "month"),
+    [
+        ("2026-11-23T00:00:00", "2026-11-23", "2026-W48", "2026-11"),
+        ("2026-11-22T23:59:59.999999", "2026-11-22", "2026-W47", "2026-11"),
+        ("2026-11-30T23:59:59", "2026-11-30", "2026-W49", "2026-11"),
+        ("2026-12-01T00:00:00", "2026-12-01", "2026-W49", "2026-12"),
+        ("2027-01-03T23:59:59", "2027-01-03", "2026-W53", "2027-01"),
+        ("2027-01-04T00:00:00", "2027-01-04", "2027-W01", "2027-01"),
+        ("2028-02-29T12:00:00", "2028-02-29", "2028-W09", "2028-02"),
+    ],
+)
+def test_a_period_begins_with_the_shops_day(app, moment, day, week, month):
+    now = shop_time(moment).astimezone(UTC)
+
+    assert limits.periods_of(now) == {"ever": "ever", "day": day, "week": week, "month": month}
+
+
+@pytest.mark.parametrize(
+    ("period", "end"),
+    [
+        ("2026-11-23", "2026-11-24T00:00:00"),
+        ("2026-12-31", "2027-01-01T00:00:00"),
+        ("2026-W53", "2027-01-04T00:00:00"),
+        ("2026-12", "2027-01-01T00:00:00"),
+        ("2028-02", "2028-03-01T00:00:00"),
+    ],
+)
+def test_a_period_ends_where_the_next_begins_and_its_counts_two_days_later(app, period, end):
+    first_after = shop_time(end)
+    kind = {10: "day", 8: "week", 7: "month"}[len(period)]
+
+    assert limits.end_of(period) == first_after
+    assert limits.period_of(kind, first_after - MOMENT) == period
+    assert limits.period_of(kind, first_after) != period
+    assert limits.forget_at(period) == first_after + 2 * DAY
+
+
+def test_ever_has_no_end(app):
+    assert limits.end_of(EVER) is limits.forget_at(EVER) is None
+
+
+def test_a_kind_of_period_that_nobody_knows_is_a_bug(app):
+    with pytest.raises(AssertionError):
+        limits.period_of("year", datetime.now(UTC))

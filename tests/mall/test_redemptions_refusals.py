@@ -66,7 +66,7 @@ REFUSALS = [
     (NotEnoughPoints, {"price_points": 501}, {}, {"short_by": 1}),
     (SoldOut, {"units": 0}, {}, {}),
     (SoldOut, {"units": 1}, {"quantity": 2}, {}),
-    (LimitReached, {"per_member_limit": 1}, {"quantity": 2}, {"limit": 1}),
+    (LimitReached, {"per_member_limit": 1}, {"quantity": 2}, {"limit": 1, "period": "ever"}),
     (Closed, {"published": False}, {}, {}),
     (TierTooLow, {"tier_min": "gold"}, {}, {"tier": "gold", "tier_name": "金卡会员"}),
     (PaymentNeeded, {"price_fen": 990}, {}, {"price_fen": 990}),

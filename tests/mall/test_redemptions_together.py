@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from importlib import import_module
 
 import pytest
 import sqlalchemy as sa
@@ -16,9 +17,10 @@ from mall.errors import (
     SoldOut,
     Unavailable,
 )
+from mall.guards import stock
 from mall.guards.client import client
 from mall.idempotency import Answer
-from models import Account, LedgerEntry, Redemption, Reward, Voucher
+from models import Account, LedgerEntry, Redemption, Reward, Voucher, db
 from tests.makers import a_key
 from tests.mall.books import (
     ask,
@@ -33,7 +35,9 @@ from tests.mall.books import (
     units_left,
     wrong,
 )
-from tests.mall.together import together
+from tests.mall.together import Halt, together
+
+path = import_module("mall.redemptions.redeem")  # whose name is also its verb's
 
 TRIES = 20
 
@@ -51,8 +55,9 @@ def patiently(request):
 
 
 @pytest.fixture
-def redeem(app):
-    """Redeem for each of some requests, all at the same moment."""
+def redeem(app, monkeypatch):
+    """Redeem for each of some requests, all at the same moment; where SQL is alone, they wait."""
+    monkeypatch.setattr(path, "SQL_ALONE_WAIT_S", 30)
 
     def all_at_once(requests):
         return together(app, [lambda each=each: patiently(each) for each in requests])
@@ -223,3 +228,54 @@ def test_shoppers_who_redeem_and_cancel_at_once_lose_nothing(app, a_member, a_re
     assert units_left(reward) == 6 and gate(reward) == (6, 0)
     assert one(sa.func.sum(LedgerEntry.delta_points)) == one(sa.func.sum(Account.balance_points))
     assert wrong() == []
+
+
+@pytest.fixture
+def a_running_twin(app, monkeypatch):
+    """A request that has its key and its account, and stands before its COMMIT."""
+    if db.engine.dialect.name != "postgresql":
+        pytest.skip("on SQLite one writer at a time is in a transaction at all")
+    halt = Halt("twin")
+    monkeypatch.setattr(path.rewards, "take_many", halt.before(path.rewards.take_many))
+    monkeypatch.setattr(path, "IDLE_MS", 60_000)
+    return lambda request: halt.holding(app, lambda: redemptions.redeem(request, now=clock.now()))
+
+
+@pytest.mark.parametrize("limit", ["LOCK_MS", "STATEMENT_MS"])
+@pytest.mark.parametrize("with_gate", [True, False], ids=["gate", "sql alone"])
+def test_who_waits_too_long_for_a_twin_is_told_that_it_is_in_progress(
+    a_member, a_reward, a_running_twin, dead_redis, monkeypatch, with_gate, limit
+):
+    monkeypatch.setattr(stock, "ADOPT_MS", 0)
+    monkeypatch.setattr(path, limit, 100)
+    member, reward = a_member(points=100), a_reward(price_points=1, units=5).id
+    if with_gate:
+        gates.rebuild(reward)
+    else:
+        dead_redis.die()
+    request = ask(member, reward)
+
+    with a_running_twin(request) as finish:
+        with pytest.raises(KeyInProgress):
+            redemptions.redeem(request, now=clock.now())
+        if with_gate:
+            assert gate(reward) == (4, 1), "the lease is the twin's too, and was left alone"
+        assert finish().status == 201
+
+    assert trades() == 1 and wrong() == []
+
+
+def test_who_waits_too_long_for_an_account_is_told_so_and_the_unit_is_back(
+    app, a_member, a_reward, a_running_twin, monkeypatch
+):
+    monkeypatch.setattr(path, "LOCK_MS", 100)
+    member, reward = a_member(points=100), a_reward(price_points=1, units=5).id
+    gates.rebuild(reward)
+
+    with a_running_twin(ask(member, reward)) as finish:
+        with pytest.raises(Unavailable):
+            redemptions.redeem(ask(member, reward), now=clock.now())
+        assert gate(reward) == (4, 1), "a definite refusal puts its unit back at once"
+        assert finish().status == 201
+
+    assert (gate(reward), trades(), wrong()) == ((4, 0), 1, [])

@@ -49,6 +49,7 @@ def test_a_new_reward_needs_a_title_a_kind_and_a_price(app, now):
     assert (shown["published"], shown["hot"], shown["units_left"]) == (True, False, 0)
     assert shown["opens_at"] is shown["per_member_limit"] is None
     assert shown["stock_state"] == "sold_out" and "epoch" not in shown
+    assert shown["limit_period"] == "ever"
     assert shown["created_at"] == clock.rfc3339(now)
 
 
@@ -59,6 +60,7 @@ def test_a_new_reward_needs_a_title_a_kind_and_a_price(app, now):
         {"price_fen": -1},
         {"kind": "gold"},
         {"per_member_limit": 0},
+        {"limit_period": "year"},
         {"units_left": -1},
         {"units_left": 1},
         {"units_promised": 1},

@@ -94,7 +94,10 @@ def test_each_rule_refuses_by_its_own_code_with_its_numbers(as_shopper, a_reward
     cases = {
         "sold_out": (a_reward(units=0), {}),
         "not_enough_points": (a_reward(price_points=200), {"short_by": 50}),
-        "limit_reached": (a_reward(price_points=0, per_member_limit=1), {"limit": 1}),
+        "limit_reached": (
+            a_reward(price_points=0, per_member_limit=1, limit_period="day"),
+            {"limit": 1, "period": "day"},
+        ),
         "not_open_yet": (a_reward(opens_at=opens_at), {"opens_at": clock.rfc3339(opens_at)}),
         "closed": (a_reward(closes_at=now - DAY), {}),
         "tier_too_low": (a_reward(tier_min="gold"), {"tier": "gold", "tier_name": "金卡会员"}),

@@ -17,6 +17,7 @@ REWARD = {
     "stock_state",
     "units_left",
     "per_member_limit",
+    "limit_period",
     "tier_min",
     "opens_at",
     "closes_at",
@@ -52,6 +53,7 @@ def test_a_reward_tells_all_the_contract_says(as_shopper, a_reward):
         "stock_state": "plenty",
         "units_left": 6,
         "per_member_limit": None,
+        "limit_period": "ever",
         "tier_min": None,
         "opens_at": None,
         "closes_at": None,
@@ -147,6 +149,22 @@ def test_why_a_reward_is_locked_is_told_in_both_languages(as_shopper, a_reward, 
     ]
 
     assert told == list(rewards)
+
+
+@pytest.mark.covers("E4")
+def test_a_days_share_is_unlocked_the_day_after(app, as_shopper, a_reward, redeem):
+    shopper, reward = (
+        as_shopper("one"),
+        a_reward(price_points=0, per_member_limit=1, limit_period="day"),
+    )
+    redeem(shopper, reward)
+
+    today = shown(shopper, reward)
+    app.config["CLOCK_OFFSET_S"] = 86_400
+    tomorrow = shown(as_shopper("one"), reward)
+
+    assert (today["limit_period"], today["locked_reason"]) == ("day", "已达每人限兑数量")
+    assert tomorrow["locked_reason"] is None
 
 
 @pytest.mark.covers("E4")
