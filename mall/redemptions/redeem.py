@@ -133,6 +133,13 @@ class Held:
     def release(self, requests: Iterable[Request]) -> None:
         self._end(stock.release, requests)
 
+    def let_go(self, requests: Iterable[Request]) -> None:
+        """Release what a transaction that failed had taken.
+
+        A lease it adopted may be that of a twin whose redemption stands: the reaper looks.
+        """
+        self.release([request for request in requests if request not in self.adopted])
+
     def end(self, outcomes: Mapping[Request, Outcome]) -> None:
         """Settle what was granted, release the rest."""
         granted = {each for each, outcome in outcomes.items() if self._is_taken(each, outcome)}
@@ -244,7 +251,7 @@ def _alone(request: Request, on_offer: dict[int, Offer], held: Held, now: dateti
         return _decide([request], on_offer, held, now)[request]
     except Exception as error:
         if not isinstance(error, OutcomeUnknown):
-            held.release([request])  # where not even BEGIN was answered; told twice, it counts once
+            held.let_go([request])  # where not even BEGIN was answered; told twice, it counts once
         return error
 
 
@@ -255,7 +262,7 @@ def _decide(
     with atomic() as transaction:
         transaction.after_commit(lambda: held.end(outcomes))
         if len(requests) == 1:
-            transaction.after_refusal(lambda: held.release(requests))
+            transaction.after_refusal(lambda: held.let_go(requests))
         claims = idempotency.claim_many([held.keyed(each) for each in requests], now=now)
         for request, claim in zip(requests, claims, strict=True):
             if claim is not None:

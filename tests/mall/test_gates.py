@@ -439,6 +439,21 @@ def test_an_adopted_lease_of_a_redemption_that_stands_is_settled(
     assert gate(request.reward_id) == (4, 0) and units_left(request.reward_id) == 4
 
 
+def test_an_adopted_lease_is_left_to_the_reaper_where_the_retry_fails(
+    a_member, a_shelf, adoptable, overdue, monkeypatch
+):
+    request = ask(a_member(points=5), a_shelf(units=5))
+    die_after_commit(request, monkeypatch)
+    locked = OperationalError("SELECT", None, Exception("database is locked"))
+
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(path.points, "open_book", Mock(side_effect=locked))
+        redeem(request)
+
+    assert gate(request.reward_id) == (4, 1), "the unit belongs to the redemption that stands"
+    assert reap(request.reward_id) == 1 and gate(request.reward_id) == (4, 0)
+
+
 def test_a_lease_is_not_adopted_for_another_quantity(a_member, a_shelf, adoptable):
     member, reward = a_member(points=5), a_shelf(units=5)
     key = a_key(member)
