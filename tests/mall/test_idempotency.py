@@ -202,7 +202,7 @@ def test_an_attempt_given_up_is_forbidden_and_the_next_is_not(now):
     key = a_key()
     assert give_up(key, "lease-1", now)
 
-    with pytest.raises(KeyReused):
+    with pytest.raises(KeyInProgress):
         do(replace(key, lease="lease-1"), now, effect="never")
     assert count(ShopSetting) == 0
 
