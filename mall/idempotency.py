@@ -155,6 +155,8 @@ def _twin_of(key: Key) -> Exception:
 
 
 def _answer(row: Any, key: Key) -> Answer:
+    if row.state == ABORTED:  # a tombstone, which knows no fingerprint: this attempt was given up
+        raise KeyInProgress()
     if row.fingerprint != key.fingerprint:
         raise KeyReused()
     if row.state != DONE:

@@ -50,6 +50,7 @@ class Held:
         self.periods = periods  # of each reward's limit, at the moment the batch was asked
         self.asks: dict[Request, stock.Ask] = {}
         self.adopted: set[Request] = set()
+        self.left: set[Request] = set()
 
     def settle(self, requests: Iterable[Request]) -> None:
         self._end(stock.settle, requests)
@@ -58,9 +59,13 @@ class Held:
         self._end(stock.release, requests)
 
     def leave(self, requests: Iterable[Request]) -> None:
-        """Leave adopted leases alone: the twin they come from is still running."""
-        for request in self.adopted.intersection(requests):
-            self.asks.pop(request, None)
+        """Leave adopted leases to the reaper: the twin they come from may stand, or still run."""
+        self.left |= self.adopted.intersection(requests)
+
+    def let_go(self, requests: Iterable[Request]) -> None:
+        """Release what a transaction that failed had taken itself."""
+        self.leave(requests)
+        self.release(requests)
 
     def end(self, outcomes: Mapping[Request, Outcome]) -> None:
         """Settle what was granted, release the rest."""
@@ -73,7 +78,7 @@ class Held:
         return isinstance(outcome, Answer) and (not outcome.replayed or request in self.adopted)
 
     def _end(self, how: Any, requests: Iterable[Request]) -> None:
-        leased = [request for request in requests if request in self.asks]
+        leased = [each for each in requests if each in self.asks and each not in self.left]
         for reward_id, group in by_reward(leased).items():
             try:
                 asks = [self.asks[request] for request in group]

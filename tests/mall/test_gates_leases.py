@@ -1,12 +1,15 @@
 """Leases at the gate: left by somebody who died, they are reaped, adopted or settled once."""
 
+from dataclasses import replace
 from importlib import import_module
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from mall import clock, gates, idempotency, limits, redemptions
-from mall.errors import KeyInProgress, KeyReused
+from mall.errors import KeyInProgress, KeyReused, Unavailable
 from mall.guards import stock
 from models import IdempotencyKey, Reward
 from tests.makers import a_key
@@ -96,7 +99,7 @@ def test_an_attempt_given_up_by_the_reaper_can_have_no_effect(a_member, a_shelf,
         assert reap(reward) == 1
         outcome = finish()
 
-    assert isinstance(outcome, KeyReused)
+    assert isinstance(outcome, KeyInProgress), "its client asks again; 422 would be a lie"
     assert (trades(), balance(member), units_left(reward), gate(reward)) == (0, 5, 5, (5, 0))
     assert wrong() == []
 
@@ -190,6 +193,35 @@ def test_an_adopted_lease_of_a_redemption_that_stands_is_settled(
 
     assert again.replayed and again.body == first.body
     assert gate(request.reward_id) == (4, 0) and units_left(request.reward_id) == 4
+
+
+def test_an_adopted_lease_is_left_to_the_reaper_where_the_retry_fails(
+    a_member, a_shelf, adoptable, overdue, monkeypatch
+):
+    request = ask(a_member(points=5), a_shelf(units=5))
+    die_after_commit(request, monkeypatch)
+    locked = OperationalError("SELECT", None, Exception("database is locked"))
+
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(path.points, "open_book", Mock(side_effect=locked))
+        redeem(request)
+
+    assert gate(request.reward_id) == (4, 1), "the unit belongs to the redemption that stands"
+    assert reap(request.reward_id) == 1 and gate(request.reward_id) == (4, 0)
+
+
+def test_an_adopted_lease_is_left_to_the_reaper_where_the_key_has_another_body(
+    a_member, a_shelf, adoptable, overdue, monkeypatch
+):
+    request = ask(a_member(points=5), a_shelf(units=5))
+    die_after_commit(request, monkeypatch)
+    other = replace(request, key=replace(request.key, fingerprint="another"))
+
+    with pytest.raises(KeyReused):
+        redeem(other)
+
+    assert gate(request.reward_id) == (4, 1), "the unit belongs to the redemption that stands"
+    assert reap(request.reward_id) == 1 and gate(request.reward_id) == (4, 0)
 
 
 def test_a_lease_is_not_adopted_for_another_quantity(a_member, a_shelf, adoptable):

@@ -202,7 +202,7 @@ def test_an_attempt_given_up_is_forbidden_and_the_next_is_not(now):
     key = a_key()
     assert give_up(key, "lease-1", now)
 
-    with pytest.raises(KeyReused):
+    with pytest.raises(KeyInProgress):
         do(replace(key, lease="lease-1"), now, effect="never")
     assert count(ShopSetting) == 0
 
@@ -231,7 +231,7 @@ def test_a_second_attempt_can_be_given_up_too(now):
 
     assert give_up(key, "lease-1", now) and give_up(key, "lease-2", now)
 
-    with pytest.raises(KeyReused):
+    with pytest.raises(KeyInProgress):
         do(replace(key, lease="lease-2"), now)
 
 
