@@ -9,8 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from mall import metrics
+from mall import clock, metrics
 from mall.guards.client import reachable
+from mall.guards.skew import redis_skew_ms
 from models import Event, db
 
 PREFIX = "mall_"
@@ -24,6 +25,8 @@ def _events_waiting() -> int:
 GAUGES: dict[str, tuple[str, Callable[[], float]]] = {
     "events_waiting": ("Facts that nobody has reacted to yet.", _events_waiting),
     "redis_reachable": ("1 where Redis answers this process, else 0.", lambda: float(reachable())),
+    "clock_skew_ms": ("How far this machine's clock is ahead of the database's.", clock.skew_ms),
+    "redis_clock_skew_ms": ("How far Redis' clock is ahead of the database's.", redis_skew_ms),
 }
 
 

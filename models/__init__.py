@@ -1,7 +1,7 @@
 """What is remembered: every model, and `db`."""
 
 from models.base import db
-from models.checkins import CheckIn
+from models.checkins import CheckIn, MilestonePaid, Outage
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
 from models.members import Member
 from models.metrics import Tally
@@ -10,7 +10,7 @@ from models.purchases import Purchase
 from models.redemptions import Redemption
 from models.referrals import CodeImage, Referral
 from models.rewards import LimitCounter, Reward, StockMove
-from models.shop import CheckInRule, EarningRule, ShopSetting, Store
+from models.shop import CheckInLadder, CheckInRule, EarningRule, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
 from models.tiers import GrowthEntry, Tier, TierChange
 from models.vouchers import Voucher
@@ -18,6 +18,7 @@ from models.vouchers import Voucher
 __all__ = [
     "Account",
     "CheckIn",
+    "CheckInLadder",
     "CheckInRule",
     "CodeImage",
     "EarningRule",
@@ -32,6 +33,8 @@ __all__ = [
     "LotUse",
     "Member",
     "MemberCodeUse",
+    "MilestonePaid",
+    "Outage",
     "PendingGrant",
     "PointsAdjustment",
     "Purchase",

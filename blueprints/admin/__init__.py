@@ -2,6 +2,7 @@
 
 from blueprints.admin import (
     adjustments,
+    checkins,
     imports,
     ledger,
     members,
@@ -14,5 +15,5 @@ from blueprints.contract import Blueprint
 
 bp = Blueprint("admin", __name__, url_prefix="/api/v1/admin", description="The console")
 bp.before_request(admins_only)
-for child in (rewards, redemptions, members, adjustments, imports, ledger, settings):
+for child in (rewards, redemptions, members, adjustments, imports, ledger, settings, checkins):
     bp.register_blueprint(child.bp)

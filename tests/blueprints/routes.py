@@ -48,6 +48,7 @@ CALLS = (
     Call("PATCH", "/me", "shopper", {"nickname": "小明"}, keyed=False),
     Call("POST", "/me/phone", "shopper", {"code": "phone-13800000001"}),
     Call("POST", "/me/checkins", "shopper", {}, keyed=False),
+    Call("POST", "/me/checkins/make-ups", "shopper", {"day": "2020-01-01"}),
     Call(
         "POST",
         "/me/redemptions",
@@ -74,6 +75,8 @@ CALLS = (
     ),
     Call("POST", "/admin/members/1/points-adjustments", "admin", {"points": 1, "reason": "补偿"}),
     Call("POST", "/admin/points-adjustments/1/review", "admin", {"approved": True}),
+    Call("POST", "/admin/checkin-rules", "admin", {"items": [{"points": 1, "bonus_points": 1}]}),
+    Call("POST", "/admin/outages", "admin", {"day": "2020-01-01", "note": "机房断电"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )
 FILES = (  # POSTs whose body is not JSON

@@ -8,10 +8,19 @@ NO_NUMBERS = (
     + ["NaN", "Infinity", "-Infinity", "1" + "0" * 400, "9" * 5000, str(2**63), str(-(2**63) - 1)]
     + ["0x1", "01", "+1", "1_000", "１"]
 )
-LARGEST = {"quantity in /me/redemptions": 99, "voucher_lasts_days": 3650}
+LARGEST = {
+    "quantity in /me/redemptions": 99,
+    "voucher_lasts_days": 3650,
+    "points in /admin/checkin-rules": 10**6,
+    "bonus_points": 10**6,
+}
 IDS = ("reward_id", "store_id", "member_id")
 PRICES = ("price_points", "price_fen", "unit_cost_fen", "low_stock_units")
-SIGNED = ("points", "quantity in /admin/rewards/1/stock-moves")
+PRICES += ("bonus_points", "points in /admin/checkin-rules")
+SIGNED = (
+    "points in /admin/members/1/points-adjustments",
+    "quantity in /admin/rewards/1/stock-moves",
+)
 NULL_MEANS_NONE = ("per_member_limit", "unit_cost_fen")
 DECIDED = (200, 201, 202, 404, 409)  # read, and granted or refused by a rule
 NUMBERS = [(call, place) for call in CALLS for place in numbers_in(call.body)]

@@ -12,6 +12,7 @@ LISTS = {
     "/admin/points-adjustments": "admin",
     "/admin/stores": "admin",
     "/admin/earning-rules": "admin",
+    "/admin/outages": "admin",
 }
 WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}

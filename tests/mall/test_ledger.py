@@ -389,6 +389,7 @@ def test_the_proof_says_how_much_it_read(busy_shop):
         "rewards": 1,
         "redemptions": 2,
         "vouchers": 2,
+        "checkins": 0,
     }
 
 

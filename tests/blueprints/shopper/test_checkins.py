@@ -78,13 +78,16 @@ def test_the_calendar_shows_the_month_its_streak_and_the_longest(app, on_day, as
 
     assert [day for month in months for day in month["days"]] == days
     assert {(m["streak_days"], m["longest_streak_days"]) for m in months} == {(1, 3)}
-    assert {m["make_ups_left"] for m in months} == {0}
+    assert {m["make_ups_left"] for m in months} == {3}
     assert set(months[0]) == {
         "month",
         "days",
+        "marks",
         "streak_days",
         "longest_streak_days",
         "make_ups_left",
+        "make_up_price_points",
+        "make_up_window_days",
     }
 
 
