@@ -76,7 +76,8 @@ def publish(items: Iterable[dict[str, int]], *, staff_id: int, key: Key, now: da
         ladder = insert(CheckInLadder).values(
             version=version, published_by=staff_id, published_at=now
         )
-        if not transaction.execute(ladder.on_conflict_do_nothing()).rowcount:
+        added = ladder.on_conflict_do_nothing().returning(CheckInLadder.version)
+        if transaction.execute(added).scalar() is None:
             raise ChangedMeanwhile()
         rules = [
             {"version": version, "streak_day": day, **vars(step)}
