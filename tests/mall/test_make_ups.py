@@ -239,6 +239,20 @@ def test_runs_are_joined_over_leap_days_and_the_ends_of_years(a_shopper, month, 
     assert wrong() == []
 
 
+def test_what_a_later_run_was_paid_does_not_count_for_this_one(a_shopper, hired):
+    shopper = a_shopper()
+    steps = [{"points": 1, "bonus_points": 0}, {"points": 1, "bonus_points": 9}]
+    key = a_key(route="POST /api/v1/admin/checkin-rules")
+    checkins.publish(steps, staff_id=hired["admin"], key=key, now=noon(shopper.day(1)))
+    shopper.signs_in(1, 4, 5)
+    assert shopper.bonuses() == [(2, "03-05")]
+
+    assert shopper.makes_up(2, on=5)["bonus_points"] == 9
+    assert shopper.bonuses() == [(2, "03-02"), (2, "03-05")]
+    assert shopper.makes_up(3, on=5)["bonus_points"] == 9, "the glued run's fourth day"
+    assert shopper.bonuses() == [(2, "03-02"), (4, "03-04"), (2, "03-05")]
+
+
 def test_what_was_paid_under_an_old_ladder_is_not_paid_again_under_a_new(a_shopper, hired):
     shopper = a_shopper()
     shopper.signs_in(6, 7, 8, *range(10, 17))
