@@ -48,6 +48,7 @@ class LadderArgs(Schema):
 @bp.get("/checkin-rules")
 @bp.arguments(LadderArgs(), location="query")
 @bp.response(200, LadderOut())
+@bp.alt_response(404, "NOT_FOUND")
 def list_checkin_rules(args: dict):
     """The sign-in ladder, day by day; the one in force where no version is named."""
     return checkins.rules_of(args["version"])
