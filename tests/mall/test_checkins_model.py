@@ -29,8 +29,8 @@ from tests.mall.books import DAY, balance, by_hand, give, rows, said, wrong
 
 MORE = os.environ.get("CHECKIN_EXAMPLES")
 SETTINGS = settings(
-    max_examples=int(MORE or 6),
-    stateful_step_count=20,
+    max_examples=int(MORE or 16),
+    stateful_step_count=24,
     derandomize=not MORE,
     deadline=None,
     database=None,
