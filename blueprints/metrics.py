@@ -9,8 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from mall import ledger, metrics
+from mall import clock, ledger, metrics
 from mall.guards.client import reachable
+from mall.guards.skew import redis_skew_ms
 from models import Alarm, Event, db
 
 PREFIX = "mall_"
@@ -30,6 +31,8 @@ GAUGES: dict[str, tuple[str, Callable[[], float]]] = {
     "events_waiting": ("Facts that nobody has reacted to yet.", _events_waiting),
     "ledger_alarms": ("Mismatches of the ledger that nobody has cleared.", _alarms_open),
     "redis_reachable": ("1 where Redis answers this process, else 0.", lambda: float(reachable())),
+    "clock_skew_ms": ("How far this machine's clock is ahead of the database's.", clock.skew_ms),
+    "redis_clock_skew_ms": ("How far Redis' clock is ahead of the database's.", redis_skew_ms),
 }
 
 

@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from blueprints.contract import Out, moment
+from blueprints.contract import Out, business_day, moment
 
 
 class ProfileOut(Out):
@@ -20,6 +20,13 @@ class ProfileOut(Out):
 class TierOut(Out):
     code = fields.String()
     name = fields.String()
+
+
+class MarkOut(Out):
+    """A day of the sign-in calendar: signed, made up, or kept by the shop after an outage."""
+
+    day = business_day()
+    kind = fields.String(validate=validate.OneOf(["normal", "make_up", "outage"]))
 
 
 class StoreOut(Out):

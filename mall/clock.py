@@ -2,9 +2,11 @@
 
 `now()` follows the database's clock: monotonic time plus the offset to it, measured anew every
 ten seconds, so that a wrong clock on one machine changes no day, expiry or streak. SQLite has no
-clock of its own; there it is the machine's.
+clock of its own; there it is the machine's. Nobody else reads the machine's clock: it is looked at
+only to warn where it is far from the database's.
 """
 
+import logging
 import threading
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +17,11 @@ from flask import current_app
 
 from models.base import db
 
+log = logging.getLogger(__name__)
+
 RESYNC_S = 10.0
+SKEW_WARNED_MS = 500
+WARNED_EVERY_S = 60.0
 
 
 class _Offset:
@@ -24,6 +30,7 @@ class _Offset:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.seconds = 0.0
+        self.skew_ms = 0.0
         self.measured_at: float | None = None
 
     def current(self) -> float:
@@ -44,10 +51,13 @@ class _Offset:
         database_s = _database_time_s()
         ended = time.monotonic()
         self.seconds = database_s - (started + ended) / 2
+        self.skew_ms = (time.time() - ended - self.seconds) * 1000
         self.measured_at = ended
+        warn_of_skew("this machine", self.skew_ms)
 
 
 _offsets: dict[str, _Offset] = {}
+_warned_at: dict[str, float] = {}
 
 
 def _database_time_s() -> float:
@@ -59,12 +69,38 @@ def _database_time_s() -> float:
         return float(autocommit.scalar(sa.text("SELECT extract(epoch FROM clock_timestamp())")))
 
 
+def _offset() -> _Offset:
+    return _offsets.setdefault(str(db.engine.url), _Offset())
+
+
 def now() -> datetime:
     """The moment it is, in UTC; moved by CLOCK_OFFSET_S where the sandbox allows it."""
-    address = str(db.engine.url)
-    offset_s = _offsets.setdefault(address, _Offset()).current()  # may take its time, so first
+    offset_s = _offset().current()  # may take its time, so first
     shifted_s: int = current_app.config["CLOCK_OFFSET_S"]
     return datetime.fromtimestamp(time.monotonic() + offset_s + shifted_s, UTC)
+
+
+def database_s() -> float:
+    """Seconds since 1970 by the database's clock, which nothing moves."""
+    offset_s = _offset().current()
+    return time.monotonic() + offset_s
+
+
+def skew_ms() -> float:
+    """How far this machine's clock is ahead of the database's, as last measured."""
+    offset = _offset()
+    offset.current()
+    return offset.skew_ms
+
+
+def warn_of_skew(whose: str, ahead_ms: float) -> bool:
+    """Log a clock that is too far from the database's, once a minute at most; True where it is."""
+    far = abs(ahead_ms) > SKEW_WARNED_MS
+    ticks = time.monotonic()
+    if far and ticks - _warned_at.get(whose, -WARNED_EVERY_S) >= WARNED_EVERY_S:
+        _warned_at[whose] = ticks
+        log.warning("the clock of %s is %.0f ms ahead of the database's", whose, ahead_ms)
+    return far
 
 
 def zone() -> ZoneInfo:

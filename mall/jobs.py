@@ -13,6 +13,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from mall import (
+    checkins,
     clock,
     codes,
     gates,
@@ -25,9 +26,11 @@ from mall import (
     referrals,
     vouchers,
 )
+from mall.guards import skew
 
 EVERY_S = 1.0
 GATES_EVERY_S = 5.0
+REPAIR_EVERY_S = 10.0
 EXPIRE_EVERY_S = 60.0
 MAX_BATCHES = 1000
 
@@ -75,6 +78,16 @@ def prove_ledger() -> int:
     return len(ledger.prove(now=clock.now())["mismatches"])
 
 
+def repair_streaks() -> int:
+    """Mend the streaks that a named outage broke."""
+    return _until_done(lambda: checkins.repair(now=clock.now()))
+
+
+def watch_clocks() -> int:
+    """Warn where this machine's clock or Redis' is not the database's."""
+    return skew.watch()
+
+
 def prune() -> int:
     """Empty old answers, forget old codes."""
     now: datetime = clock.now()
@@ -89,6 +102,8 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "expire-vouchers": (expire_vouchers, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-holds": (expire_holds, timedelta(seconds=EXPIRE_EVERY_S)),
     "prove-ledger": (prove_ledger, crontab(hour="4", minute="10")),
+    "repair-streaks": (repair_streaks, timedelta(seconds=REPAIR_EVERY_S)),
+    "watch-clocks": (watch_clocks, timedelta(seconds=EXPIRE_EVERY_S)),
     "prune": (prune, crontab(minute="35")),
 }
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from mall import clock
 from mall.atomic import atomic
-from models import CheckInRule, EarningRule, ShopSetting, Tier
+from models import CheckInLadder, CheckInRule, EarningRule, ShopSetting, Tier
 from models.base import db, insert
 
 DEFAULTS: dict[str, Any] = {
@@ -22,6 +22,9 @@ DEFAULTS: dict[str, Any] = {
     "take_back_from_other_lots": True,  # else what a refund can't take from its own lot is owed
     "transfer_points_per_day": 0,  # what a member may give others in a day; 0: nothing
     "hold_lasts_hours": 72,
+    "make_up_window_days": 7,
+    "make_ups_per_month": 3,
+    "make_up_price_points": 20,
 }
 TIERS = (
     ("base", "普通会员", 0),
@@ -68,9 +71,10 @@ def open_shop(*, now: datetime) -> None:
     with atomic() as transaction:
         for code, name, growth_min in TIERS:
             _add(Tier, code=code, name=name, growth_min=growth_min)
-        if transaction.execute(sa.select(CheckInRule.streak_day)).first() is None:
-            for streak_day, points, bonus in LADDER:
-                _add(CheckInRule, streak_day=streak_day, points=points, bonus_points=bonus)
+        if transaction.execute(sa.select(CheckInLadder.version)).first() is None:
+            _add(CheckInLadder, version=1, published_at=now)
+            for day, points, bonus in LADDER:
+                _add(CheckInRule, version=1, streak_day=day, points=points, bonus_points=bonus)
         _add(
             EarningRule,
             code="purchase",

@@ -2,7 +2,7 @@
 
 from models.alarms import Alarm
 from models.base import db
-from models.checkins import CheckIn
+from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
 from models.gates import GateMark
@@ -14,7 +14,7 @@ from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
 from models.referrals import CodeImage, Referral
 from models.rewards import LimitCounter, Reward, StockMove
-from models.shop import CheckInRule, EarningRule, ShopSetting, Store
+from models.shop import CheckInLadder, CheckInRule, EarningRule, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
 from models.tiers import GrowthEntry, Tier, TierChange
 from models.transfers import Transfer
@@ -24,6 +24,7 @@ __all__ = [
     "Account",
     "Alarm",
     "CheckIn",
+    "CheckInLadder",
     "CheckInRule",
     "CodeImage",
     "DebtEntry",
@@ -41,6 +42,8 @@ __all__ = [
     "LotUse",
     "Member",
     "MemberCodeUse",
+    "MilestonePaid",
+    "Outage",
     "PendingGrant",
     "PointsAdjustment",
     "Purchase",

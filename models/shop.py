@@ -51,8 +51,18 @@ class EarningRule(Model):
     published_at: Mapped[datetime]
 
 
+class CheckInLadder(Model):
+    """A version of the sign-in ladder. Versions are added, never changed; the highest is in force."""
+
+    __tablename__ = "checkin_ladders"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    published_by: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"))
+    published_at: Mapped[datetime]
+
+
 class CheckInRule(Model):
-    """What a day of the sign-in ladder pays: day 1 to the longest, then from day 1 again."""
+    """What a day of a ladder pays: day 1 to the longest, then from day 1 again."""
 
     __tablename__ = "checkin_rules"
     __table_args__ = (
@@ -60,6 +70,9 @@ class CheckInRule(Model):
         sa.CheckConstraint("points >= 0 AND bonus_points >= 0", name="points"),
     )
 
+    version: Mapped[int] = mapped_column(
+        sa.ForeignKey("checkin_ladders.version"), primary_key=True, autoincrement=False
+    )
     streak_day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     points: Mapped[int]
     bonus_points: Mapped[int] = mapped_column(default=0)

@@ -2,6 +2,7 @@
 
 from blueprints.admin import (
     adjustments,
+    checkins,
     holds,
     imports,
     ledger,
@@ -15,5 +16,15 @@ from blueprints.contract import Blueprint
 
 bp = Blueprint("admin", __name__, url_prefix="/api/v1/admin", description="The console")
 bp.before_request(admins_only)
-for child in (rewards, redemptions, members, adjustments, holds, imports, ledger, settings):
+for child in (
+    rewards,
+    redemptions,
+    members,
+    adjustments,
+    holds,
+    imports,
+    ledger,
+    settings,
+    checkins,
+):
     bp.register_blueprint(child.bp)

@@ -7,9 +7,9 @@ from marshmallow import fields, validate
 
 from blueprints.contract import Blueprint, Out, moment
 from blueprints.pages import PageArgs, page, page_of
-from blueprints.shapes import EntryOut, OwnVoucherOut, ProfileOut, TierOut
+from blueprints.shapes import EntryOut, MarkOut, OwnVoucherOut, ProfileOut, TierOut
 from blueprints.shopper.points import entry_view
-from mall import clock, members, points, vouchers
+from mall import checkins, clock, members, points, vouchers
 from models import Account, LedgerEntry, Lot, Member, Purchase, Referral, Tier, Voucher, db
 
 RECENT = 20
@@ -53,6 +53,12 @@ class VoucherSeenOut(OwnVoucherOut):
         exclude = ("code",)
 
 
+class SignInsOut(Out):
+    streak_days = fields.Integer()
+    longest_streak_days = fields.Integer()
+    marks = fields.List(fields.Nested(MarkOut))
+
+
 class Member360Out(MemberOut):
     profile = fields.Nested(ProfileOut)
     pending_points = fields.Integer()
@@ -65,6 +71,7 @@ class Member360Out(MemberOut):
     entries = fields.List(fields.Nested(EntryOut))
     purchases = fields.List(fields.Nested(PurchaseSeenOut))
     vouchers = fields.List(fields.Nested(VoucherSeenOut))
+    checkins = fields.Nested(SignInsOut)
 
 
 def _row(member: Member) -> dict[str, Any]:
@@ -121,6 +128,7 @@ def show_member(member_id: int):
             vouchers.view(voucher, now=clock.now())
             for voucher in _recent(Voucher, sa.true(), member_id)
         ],
+        "checkins": checkins.recent(member_id, now=clock.now()),
     }
 
 

@@ -6,7 +6,7 @@ from marshmallow import fields
 from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
 from blueprints.pages import PageArgs, page, page_of
 from mall import clock, stores, tiers
-from models import CheckInRule, EarningRule, Store, db
+from models import EarningRule, Store
 
 bp = Blueprint("settings", __name__, description="Stores, and the rows a shopkeeper tunes")
 
@@ -82,22 +82,3 @@ def _rule(rule: EarningRule) -> dict:
 def list_earning_rules(args: dict):
     """Every version of every earning rule, newest first."""
     return page(sa.select(EarningRule), EarningRule.id, _rule, args)
-
-
-class CheckInRuleOut(Out):
-    streak_day = fields.Integer()
-    points = fields.Integer()
-    bonus_points = fields.Integer()
-
-
-class LadderOut(Out):
-    items = fields.List(fields.Nested(CheckInRuleOut))
-    next_cursor = fields.String(allow_none=True)
-
-
-@bp.get("/checkin-rules")
-@bp.response(200, LadderOut())
-def list_checkin_rules():
-    """The sign-in ladder, day by day."""
-    rules = db.session.scalars(sa.select(CheckInRule).order_by(CheckInRule.streak_day))
-    return {"items": list(rules), "next_cursor": None}

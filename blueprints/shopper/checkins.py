@@ -5,7 +5,18 @@ from datetime import date
 from flask import g
 from marshmallow import Schema, fields
 
-from blueprints.contract import Blueprint, Nothing, Out, Pattern, business_day, idempotent, reply
+from blueprints.contract import (
+    Blueprint,
+    Body,
+    Nothing,
+    Out,
+    Pattern,
+    a_day,
+    business_day,
+    idempotent,
+    reply,
+)
+from blueprints.shapes import MarkOut
 from mall import checkins, clock
 
 MONTH = Pattern(r"^20[0-9]{2}-(0[1-9]|1[0-2])$")
@@ -37,6 +48,25 @@ def check_in(_body: dict, *, key):
     return reply(checkins.check_in(g.member_id, key=key, now=clock.now()))
 
 
+class MakeUpBody(Body):
+    day = a_day(required=True)
+
+
+class MakeUpOut(CheckInOut):
+    points_paid = fields.Integer()
+    balance_after = fields.Integer()
+    make_ups_left = fields.Integer()
+
+
+@bp.post("/me/checkins/make-ups")
+@idempotent
+@bp.arguments(MakeUpBody())
+@bp.response(201, MakeUpOut())
+def make_up(body: dict, *, key):
+    """Sign in for a past day of this month, for points; it counts in the streak like any other."""
+    return reply(checkins.make_up(g.member_id, body["day"], key=key, now=clock.now()))
+
+
 class MonthArgs(Schema):
     month = fields.String(validate=MONTH)
 
@@ -44,9 +74,12 @@ class MonthArgs(Schema):
 class MonthOut(Out):
     month = fields.String()
     days = fields.List(business_day())
+    marks = fields.List(fields.Nested(MarkOut))
     streak_days = fields.Integer()
     longest_streak_days = fields.Integer()
     make_ups_left = fields.Integer()
+    make_up_price_points = fields.Integer()
+    make_up_window_days = fields.Integer()
 
 
 @bp.get("/me/checkins")

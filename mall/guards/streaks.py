@@ -5,7 +5,7 @@ COMMIT only and rebuilt from SQL whenever bit 0 is missing, so a lost bit costs 
 stray one denies nothing: whoever finds today's bit set still reads the row.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 
 from redis.client import NEVER_DECODE
@@ -65,3 +65,13 @@ def load(member_id: int, year: int, days: Iterable[date]) -> None:
         pipe.setbit(key, 0, 1)
         pipe.expire(key, KEPT_S)
         pipe.execute()
+
+
+def forget(member_ids: Collection[int], years: Iterable[int]) -> None:
+    """Let the years of some members be loaded anew from SQL."""
+    keys = [_key(member_id, year) for year in years for member_id in member_ids]
+    if keys:
+        with client().pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.unlink(key)
+            pipe.execute()

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from models import (
     Account,
+    CheckIn,
     DebtEntry,
     GrowthEntry,
     Hold,
@@ -14,6 +15,7 @@ from models import (
     LimitCounter,
     Lot,
     LotUse,
+    MilestonePaid,
     PendingGrant,
     Purchase,
     Redemption,
@@ -23,6 +25,7 @@ from models import (
     Voucher,
 )
 
+DAY_S = 86_400
 LIVE = ("issued", "shipped", "used", "expired")  # redemptions whose units are not on the shelf
 
 
@@ -208,6 +211,33 @@ def vouchers_agree_with_redemptions() -> sa.Select[Any]:
     return found
 
 
+def streaks_follow_from_the_day_before() -> sa.Select[Any]:
+    """A day counts one more than the day before it, or 1 where nobody signed in on that."""
+    in_order: dict[str, Any] = {"partition_by": CheckIn.member_id, "order_by": CheckIn.day}
+    at_s: Any = sa.extract("epoch", CheckIn.day)
+    last_s = sa.func.lag(at_s).over(**in_order)
+    last_streak = sa.func.lag(CheckIn.streak_days).over(**in_order)
+    days = sa.select(
+        CheckIn.member_id.label("id"),
+        sa.case((last_s == at_s - DAY_S, last_streak + 1), else_=1).label("expected"),
+        CheckIn.streak_days.label("actual"),
+    ).subquery()
+    return sa.select(days).where(days.c.expected != days.c.actual)
+
+
+def milestones_are_what_was_granted() -> sa.Select[Any]:
+    """Accounts whose streak bonuses are not what their milestones say."""
+    granted = (
+        sa.select(_sum(LedgerEntry.delta_points))
+        .where(
+            LedgerEntry.member_id == Account.member_id,
+            LedgerEntry.kind == "check_in_bonus",
+        )
+        .scalar_subquery()
+    )
+    return _balances(_per_member(MilestonePaid.points, MilestonePaid), granted)
+
+
 CHECKS: tuple[tuple[str, Callable[[], sa.Select[Any]]], ...] = (
     ("account", balance_is_sum_of_entries),
     ("account", balance_is_sum_of_lots),
@@ -225,4 +255,6 @@ CHECKS: tuple[tuple[str, Callable[[], sa.Select[Any]]], ...] = (
     ("reward", stocked_is_left_and_live),
     ("member", limits_are_live_redemptions),
     ("voucher", vouchers_agree_with_redemptions),
+    ("member", streaks_follow_from_the_day_before),
+    ("account", milestones_are_what_was_granted),
 )

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall.ledger.checks import CHECKS
-from models import Account, LedgerEntry, Lot, Redemption, Reward, Voucher, db
+from models import Account, CheckIn, LedgerEntry, Lot, Redemption, Reward, Voucher, db
 
 SHOWN_AT_MOST = 100
 COUNTED = {
@@ -16,6 +16,7 @@ COUNTED = {
     "rewards": Reward,
     "redemptions": Redemption,
     "vouchers": Voucher,
+    "checkins": CheckIn,
 }
 SYSTEM_ACCOUNTS = {  # where points of a kind come from or go to; what is not named is issuance
     "redeem": "redemption",

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from mall import clock
 from tests.caller import Caller
 from tests.makers import grant
 
@@ -59,6 +61,13 @@ def redeem() -> Callable[..., Any]:
 
 
 @pytest.fixture
+def mid_month(app) -> None:
+    """A day on which the last two can still be made up: only days of this month can."""
+    if clock.business_day(clock.now()).day < 3:
+        app.config["CLOCK_OFFSET_S"] = 2 * 86_400
+
+
+@pytest.fixture
 def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
     """A shop in which every list has three rows or more; answers who and what is in it."""
     shopper, admin, clerk = as_shopper("busy"), as_staff("admin"), as_staff("clerk-a")
@@ -72,6 +81,9 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
     change = {"points": 100_001, "reason": "补偿"}
     adjustments = [admin.post(path, change).json for _ in range(3)]
     admin.post("/admin/stores", {"code": "C", "name": "C店"})
+    today = clock.business_day(clock.now())
+    for n in (1, 2, 3):
+        admin.post("/admin/outages", {"day": str(today - timedelta(days=n)), "note": "断电"})
     return {
         "shopper": shopper,
         "admin": admin,

@@ -48,6 +48,7 @@ CALLS = (
     Call("PATCH", "/me", "shopper", {"nickname": "小明"}, keyed=False),
     Call("POST", "/me/phone", "shopper", {"code": "phone-13800000001"}),
     Call("POST", "/me/checkins", "shopper", {}, keyed=False),
+    Call("POST", "/me/checkins/make-ups", "shopper", {"day": "2020-01-01"}),
     Call(
         "POST",
         "/me/redemptions",
@@ -82,6 +83,8 @@ CALLS = (
     Call("POST", "/admin/holds/1/posting", "admin", {}),
     Call("POST", "/admin/holds/1/voiding", "admin", {}),
     Call("POST", "/admin/ledger/alarms/1/clearance", "admin", {"note": "已核对"}),
+    Call("POST", "/admin/checkin-rules", "admin", {"items": [{"points": 1, "bonus_points": 1}]}),
+    Call("POST", "/admin/outages", "admin", {"day": "2020-01-01", "note": "机房断电"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )
 FILES = (  # POSTs whose body is not JSON

@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from mall import clock, idempotency, shop
-from models import Alarm, IdempotencyKey, Redemption, db
+from models import Alarm, IdempotencyKey, Member, Redemption, db
 from tests.blueprints.routes import CALLS, FILES, REWARD
 from tests.makers import grant
+from tests.mall.books import by_hand
 
 KEYLESS = {  # the contract's own list: auth/*, check-ins, scans and imports
     "POST /auth/wechat",
@@ -44,6 +45,21 @@ class Scenario:
 
     def check_in(self):
         return self.shop["shopper"], "/me/checkins", {}, None
+
+    def made_up_day(self):
+        by_hand(sa.update(Member).values(joined_at=clock.now() - timedelta(days=9)))
+        yesterday, other = (clock.business_day(clock.now()) - timedelta(days=n) for n in (1, 2))
+        path = "/me/checkins/make-ups"
+        return self.shop["shopper"], path, {"day": str(yesterday)}, {"day": str(other)}
+
+    def ladder(self):
+        body = {"items": [{"points": 1}]}
+        return self.shop["admin"], "/admin/checkin-rules", body, {"items": []}
+
+    def outage(self):
+        day = clock.business_day(clock.now()) - timedelta(days=9)
+        body = {"day": str(day), "note": "断电"}
+        return self.shop["admin"], "/admin/outages", body, {**body, "note": "火灾"}
 
     def redemption(self):
         body = {"reward_id": self.shop["rewards"][0].id, "quantity": 1}
@@ -153,7 +169,7 @@ REQUESTS = [name for name in vars(Scenario) if not name.startswith("_")]
 
 
 @pytest.fixture
-def scenario(busy_shop, redeem, stores, as_shopper, as_staff, anybody):
+def scenario(mid_month, busy_shop, redeem, stores, as_shopper, as_staff, anybody):
     return Scenario(busy_shop, redeem, stores, as_shopper, as_staff, anybody)
 
 

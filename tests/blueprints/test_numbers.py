@@ -8,9 +8,16 @@ NO_NUMBERS = (
     + ["NaN", "Infinity", "-Infinity", "1" + "0" * 400, "9" * 5000, str(2**63), str(-(2**63) - 1)]
     + ["0x1", "01", "+1", "1_000", "１"]
 )
-LARGEST = {"quantity in /me/redemptions": 99, "voucher_lasts_days": 3650, "lasts_hours": 2160}
+LARGEST = {
+    "quantity in /me/redemptions": 99,
+    "voucher_lasts_days": 3650,
+    "lasts_hours": 2160,
+    "points in /admin/checkin-rules": 10**6,
+    "bonus_points": 10**6,
+}
 IDS = ("reward_id", "store_id", "member_id")
 PRICES = ("price_points", "price_fen", "unit_cost_fen", "low_stock_units")
+PRICES += ("bonus_points", "points in /admin/checkin-rules")
 SIGNED = (
     "points in /admin/members/1/points-adjustments",
     "quantity in /admin/rewards/1/stock-moves",

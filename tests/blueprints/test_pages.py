@@ -19,6 +19,7 @@ LISTS = {
     "/admin/holds": "admin",
     "/admin/ledger/alarms": "admin",
     "/admin/earning-rules": "admin",
+    "/admin/outages": "admin",
 }
 WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}

@@ -32,6 +32,7 @@ ALLOWED = {
     "GET /api/v1/me/points/entries": SHOPPER,
     "POST /api/v1/me/checkins": SHOPPER,
     "GET /api/v1/me/checkins": SHOPPER,
+    "POST /api/v1/me/checkins/make-ups": SHOPPER,
     "GET /api/v1/rewards": SHOPPER,
     "GET /api/v1/rewards/<id:reward_id>": SHOPPER,
     "POST /api/v1/me/redemptions": SHOPPER,
@@ -73,6 +74,9 @@ ALLOWED = {
     "GET /api/v1/admin/tiers": READING,
     "GET /api/v1/admin/earning-rules": READING,
     "GET /api/v1/admin/checkin-rules": READING,
+    "POST /api/v1/admin/checkin-rules": OFFICE,
+    "GET /api/v1/admin/outages": READING,
+    "POST /api/v1/admin/outages": OFFICE,
 }
 IN_PATHS = {"name": "x.png", "invite_code": "22222222", "code": "x"}
 

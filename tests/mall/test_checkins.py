@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from mall import checkins, clock, idempotency
+from mall.checkins import month, sign
 from mall.errors import MemberClosed, NotFound
 from mall.guards import streaks
 from mall.guards.client import client
@@ -136,7 +137,8 @@ def test_each_part_of_the_pay_is_an_entry_that_says_why(a_member, sign_in):
 
     assert entries(member) == [("check_in", 5, 5), ("check_in_bonus", 7, 12)]
     assert set(rows(LedgerEntry.rule, LedgerEntry.ref_id)) == {
-        ("连签第1天", f"{member}:2027-03-01")
+        ("连签第1天 v1", f"{member}:2027-03-01"),
+        ("连签第1天 v1", f"{member}:2027-03-01:1"),
     }
 
 
@@ -279,7 +281,7 @@ def test_a_month_of_another_year_is_empty_and_a_month_of_this_its_own(a_month, s
 def test_once_loaded_a_year_is_kept_up_to_date_by_each_sign_in(a_month, sign_in, monkeypatch):
     calendar(a_month)
     sign_in(a_month, MARCH + 8 * DAY)
-    monkeypatch.setattr(checkins, "_days_in_sql", lambda *_: pytest.fail("Redis knows"))
+    monkeypatch.setattr(month, "_days_in_sql", lambda *_: pytest.fail("Redis knows"))
 
     assert calendar(a_month)["days"] == [*DAYS, "2027-03-09"]
 
@@ -332,11 +334,11 @@ def test_without_redis_a_day_is_signed_in_once_all_the_same(a_member, sign_in, d
 def test_redis_answers_already_without_a_transaction(a_month, sign_in, monkeypatch):
     calendar(a_month)
     sign_in(a_month, MARCH + 8 * DAY)
-    begin = checkins.atomic
-    monkeypatch.setattr(checkins, "atomic", lambda: pytest.fail("nothing is to be written"))
+    begin = sign.atomic
+    monkeypatch.setattr(sign, "atomic", lambda: pytest.fail("nothing is to be written"))
 
     assert sign_in(a_month, MARCH + 8 * DAY).status == 200
-    assert begin is not checkins.atomic
+    assert begin is not sign.atomic
 
 
 def test_what_happened_is_told(a_member, sign_in):

@@ -61,7 +61,9 @@ def test_the_offset_is_measured_anew_when_it_is_old(app, fresh, monkeypatch):
 
 def test_it_is_measured_between_question_and_answer(app, fresh, monkeypatch):
     ticks = iter([100.0, 104.0])
-    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: next(ticks, 104.0)))
+    monkeypatch.setattr(
+        clock, "time", SimpleNamespace(monotonic=lambda: next(ticks, 104.0), time=lambda: 0)
+    )
     monkeypatch.setattr(clock, "_database_time_s", lambda: 1_000_000_000.0)
 
     assert clock.now() == datetime.fromtimestamp(10**9 + 2, UTC)

@@ -8,7 +8,8 @@ they come with those features.
 import pytest
 import sqlalchemy as sa
 
-from mall import checkins, ledger
+from mall import ledger
+from mall.checkins import sign
 from models import CheckInRule, Member, Redemption, Voucher
 from tests.makers import grant
 from tests.mall.books import by_hand, count, rows, wrong
@@ -125,7 +126,7 @@ def test_defect_9_the_seventh_day_pays_on_the_seventh_day(app, as_shopper):
 def test_defect_9_a_failed_check_in_locks_nobody_out(as_shopper, monkeypatch):
     shopper = as_shopper("daily")
     with monkeypatch.context() as broken:
-        broken.setattr(checkins, "record", lambda *args, **kwargs: 1 / 0)
+        broken.setattr(sign, "record", lambda *args, **kwargs: 1 / 0)
         failed = shopper.post("/me/checkins", key=None)
 
     assert failed.status_code == 500

@@ -29,6 +29,7 @@ def test_a_busy_shop_adds_up(busy_shop):
             "rewards": 3,
             "redemptions": 3,
             "vouchers": 3,
+            "checkins": 0,
         },
         "trial_balance": {
             "issuance": 0,

@@ -1,9 +1,14 @@
 """Daily sign-in and its calendar."""
 
+from datetime import timedelta
+
 import pytest
+import sqlalchemy as sa
 
 from mall import clock
 from mall.guards.client import client
+from models import Member
+from tests.mall.books import by_hand
 
 DAY_S = 86_400
 CHECK_IN = {"day", "streak_days", "points_awarded", "bonus_points", "next_bonus", "already"}
@@ -78,13 +83,16 @@ def test_the_calendar_shows_the_month_its_streak_and_the_longest(app, on_day, as
 
     assert [day for month in months for day in month["days"]] == days
     assert {(m["streak_days"], m["longest_streak_days"]) for m in months} == {(1, 3)}
-    assert {m["make_ups_left"] for m in months} == {0}
+    assert {m["make_ups_left"] for m in months} == {3}
     assert set(months[0]) == {
         "month",
         "days",
+        "marks",
         "streak_days",
         "longest_streak_days",
         "make_ups_left",
+        "make_up_price_points",
+        "make_up_window_days",
     }
 
 
@@ -132,3 +140,80 @@ def test_one_shoppers_days_are_not_anothers(as_shopper):
     answer = as_shopper("two").get("/me/checkins")
 
     assert (answer.json["days"], answer.json["streak_days"]) == ([], 0)
+
+
+# make-ups
+
+
+MAKE_UP = CHECK_IN | {"points_paid", "balance_after", "make_ups_left"}
+
+
+@pytest.fixture
+def of_long_standing(mid_month, as_shopper, grant_points):
+    """A shopper who joined days ago and has some points."""
+
+    def make(points: int = 100):
+        shopper = as_shopper("one")
+        by_hand(sa.update(Member).values(joined_at=clock.now() - timedelta(days=9)))
+        grant_points(shopper, points)
+        return shopper
+
+    return make
+
+
+def day_ago(days: int) -> str:
+    return str(clock.business_day(clock.now()) - timedelta(days=days))
+
+
+@pytest.mark.covers("D3")
+def test_a_day_missed_is_made_up_and_shown_as_such(of_long_standing):
+    shopper = of_long_standing()
+    shopper.post("/me/checkins", key=None)
+
+    answer = shopper.post("/me/checkins/make-ups", {"day": day_ago(1)})
+
+    assert (answer.status_code, set(answer.json)) == (201, MAKE_UP)
+    assert (answer.json["day"], answer.json["streak_days"]) == (day_ago(1), 2)
+    assert (answer.json["points_paid"], answer.json["balance_after"]) == (20, 85)
+    seen = shopper.get("/me/checkins").json
+    assert seen["marks"] == [
+        {"day": day_ago(1), "kind": "make_up"},
+        {"day": day_ago(0), "kind": "normal"},
+    ]
+    assert (seen["streak_days"], seen["make_ups_left"], seen["make_up_window_days"]) == (2, 2, 7)
+    entry = shopper.get("/me/points/entries").json["items"][0]
+    assert (entry["kind"], entry["delta"], entry["reason"]) == ("make_up", -20, "补签")
+
+
+def test_each_refusal_of_a_make_up_has_a_code_of_its_own(of_long_standing):
+    shopper, path = of_long_standing(30), "/me/checkins/make-ups"
+    asked = [day_ago(1), day_ago(1), day_ago(2), day_ago(0), "2020-01-01"]
+
+    answers = [shopper.post(path, {"day": day}) for day in asked]
+
+    assert [(each.status_code, each.json.get("code")) for each in answers] == [
+        (201, None),
+        (409, "already_checked_in"),
+        (409, "not_enough_points"),
+        (409, "make_up_outside_window"),
+        (409, "make_up_outside_window"),
+    ]
+
+
+def test_without_a_make_up_left_it_says_so(of_long_standing, tune):
+    tune("make_ups_per_month", 0)
+    shopper = of_long_standing()
+
+    answer = shopper.post("/me/checkins/make-ups", {"day": day_ago(1)})
+
+    assert (answer.status_code, answer.json["code"]) == (409, "no_make_ups_left")
+    assert shopper.get("/me/checkins").json["make_ups_left"] == 0
+
+
+def test_what_is_no_day_is_refused(as_shopper):
+    wrong = [{}, {"day": 1}, {"day": "2026-02-30"}, {"day": None}, {"day": "x"}]
+    wrong += [{"day": day_ago(1), "member_id": 2}]
+
+    answers = [as_shopper("one").post("/me/checkins/make-ups", body) for body in wrong]
+
+    assert [(a.status_code, a.json["code"]) for a in answers] == [(400, "malformed")] * len(wrong)

@@ -1,6 +1,13 @@
 """The history of points, each row with its why."""
 
+import re
+from pathlib import Path
+
 import pytest
+
+from blueprints.words import KINDS
+
+ROOT = Path(__file__).resolve().parents[3]
 
 ENTRY = {
     "id",
@@ -49,7 +56,7 @@ def test_every_change_is_a_row_with_its_why_newest_first(a_week):
         f"redemption:{redeemed}",
         f"purchase:{purchase}",
     ]
-    assert [row["rule"] for row in rows] == ["", "", "", "连签第1天", "消费积分@1"]
+    assert [row["rule"] for row in rows] == ["", "", "", "连签第1天 v1", "消费积分@1"]
 
 
 def test_what_came_in_says_until_when_and_what_went_out_does_not(a_week):
@@ -79,3 +86,12 @@ def test_who_is_new_has_no_history(as_shopper):
     answer = as_shopper("new").get("/me/points/entries")
 
     assert answer.json == {"items": [], "next_cursor": None}
+
+
+def test_every_kind_of_entry_that_the_code_makes_has_its_words():
+    made = set()
+    for file in (ROOT / "mall").rglob("*.py"):
+        made |= set(re.findall(r'Cause\(\s*"([a-z_]+)"', file.read_text(encoding="utf-8")))
+
+    assert made >= {"redeem", "refund", "hold", "transfer_in"}
+    assert made - set(KINDS) == set()
