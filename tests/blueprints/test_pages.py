@@ -1,9 +1,11 @@
 """Every list: newest first, a page at a time, by a cursor that only we can make."""
 
 import pytest
+import sqlalchemy as sa
 
 from mall import clock
-from models import Alarm, db
+from models import Alarm
+from tests.mall.books import by_hand
 
 LISTS = {
     "/me/points/entries": "shopper",
@@ -34,8 +36,7 @@ def full_shop(busy_shop):
         admin.post(f"/admin/members/{shopper.id}/holds", {"points": 1, "reason": "争议"})
         figures = {"expected": "1", "actual": "2", "found_at": clock.now()}
         named = {"check_name": "stock_is_moves", "subject": "reward", "subject_id": number}
-        db.session.add(Alarm(**named, **figures))
-    db.session.commit()
+        by_hand(sa.insert(Alarm).values(**named, **figures, note=""))
     return busy_shop
 
 
