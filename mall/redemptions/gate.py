@@ -50,22 +50,16 @@ class Held:
         self.periods = periods  # of each reward's limit, at the moment the batch was asked
         self.asks: dict[Request, stock.Ask] = {}
         self.adopted: set[Request] = set()
-        self.left: set[Request] = set()
 
     def settle(self, requests: Iterable[Request]) -> None:
         self._end(stock.settle, requests)
 
     def release(self, requests: Iterable[Request]) -> None:
-        self._end(stock.release, requests)
+        """Give back what these requests took themselves.
 
-    def leave(self, requests: Iterable[Request]) -> None:
-        """Leave adopted leases to the reaper: the twin they come from may stand, or still run."""
-        self.left |= self.adopted.intersection(requests)
-
-    def let_go(self, requests: Iterable[Request]) -> None:
-        """Release what a transaction that failed had taken itself."""
-        self.leave(requests)
-        self.release(requests)
+        An adopted lease is left to the reaper: the twin it comes from may stand, or still run.
+        """
+        self._end(stock.release, [each for each in requests if each not in self.adopted])
 
     def end(self, outcomes: Mapping[Request, Outcome]) -> None:
         """Settle what was granted, release the rest."""
@@ -78,7 +72,7 @@ class Held:
         return isinstance(outcome, Answer) and (not outcome.replayed or request in self.adopted)
 
     def _end(self, how: Any, requests: Iterable[Request]) -> None:
-        leased = [each for each in requests if each in self.asks and each not in self.left]
+        leased = [each for each in requests if each in self.asks]
         for reward_id, group in by_reward(leased).items():
             try:
                 asks = [self.asks[request] for request in group]

@@ -17,7 +17,6 @@ from mall import clock, gates, idempotency, limits, points, rewards, tiers, vouc
 from mall.atomic import atomic
 from mall.errors import (
     AddressNeeded,
-    KeyInProgress,
     MallError,
     NotFound,
     OutcomeUnknown,
@@ -138,7 +137,7 @@ def _alone(request: Request, on_offer: dict[int, Offer], held: Held, now: dateti
         return _decide([request], on_offer, held, now)[request]
     except Exception as error:
         if not isinstance(error, OutcomeUnknown):
-            held.let_go([request])  # where not even BEGIN was answered; told twice, it counts once
+            held.release([request])  # where not even BEGIN was answered; told twice, it counts once
         return error
 
 
@@ -149,13 +148,12 @@ def _decide(
     with atomic() as transaction:
         transaction.after_commit(lambda: held.end(outcomes))
         if len(requests) == 1:
-            transaction.after_refusal(lambda: held.let_go(requests))
+            transaction.after_refusal(lambda: held.release(requests))
         transaction.hurry(statement_ms=STATEMENT_MS, lock_ms=LOCK_MS, idle_ms=IDLE_MS)
-        claims = _claim(requests, held, now)
+        claims = idempotency.claim_many([held.keyed(each) for each in requests], now=now)
         for request, claim in zip(requests, claims, strict=True):
             if claim is not None:
                 outcomes[request] = _of_twin(claim)
-        held.leave(r for r, outcome in outcomes.items() if isinstance(outcome, Exception))
         fresh = [request for request in requests if request not in outcomes]
         book = points.open_book([request.member_id for request in fresh], now=now, lots=True)
         refused = _judge(fresh, on_offer, book)
@@ -163,14 +161,6 @@ def _decide(
         outcomes |= refused
         outcomes |= _record([r for r in fresh if r not in refused], on_offer, book)
     return outcomes
-
-
-def _claim(requests: list[Request], held: Held, now: datetime) -> list[Exception | None]:
-    try:
-        return idempotency.claim_many([held.keyed(each) for each in requests], now=now)
-    except KeyInProgress:
-        held.leave(requests)
-        raise
 
 
 def _of_twin(claim: Exception) -> Outcome:

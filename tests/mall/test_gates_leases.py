@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from mall import clock, gates, idempotency, limits, redemptions
-from mall.errors import KeyInProgress, KeyReused, Unavailable
+from mall.errors import KeyInProgress, KeyReused, NotEnoughPoints, Unavailable
 from mall.guards import stock
 from models import IdempotencyKey, Reward
 from tests.makers import a_key
@@ -250,3 +250,16 @@ def test_whose_lease_was_adopted_can_neither_settle_nor_release_it(a_member, a_s
     assert stock.settle(request.reward_id, [dead], period=limits.EVER) == 0
     assert gate(request.reward_id) == (0, 1)
     assert stock.release(request.reward_id, [retry], period=limits.EVER) == 1
+
+
+def test_an_adopted_lease_is_left_to_the_reaper_where_the_retry_is_refused(
+    a_member, a_shelf, adoptable, overdue
+):
+    request = ask(a_member(points=0), a_shelf(units=5))
+    die_at_the_gate(request)
+
+    with pytest.raises(NotEnoughPoints):
+        redeem(request)
+
+    assert gate(request.reward_id) == (4, 1), "the first attempt may still be on its way"
+    assert reap(request.reward_id) == 1 and gate(request.reward_id) == (5, 0)
