@@ -103,7 +103,7 @@ def claim_many(wanted: Sequence[Key], *, now: datetime) -> list[Exception | None
     statement = statement.on_conflict_do_update(
         index_elements=["caller", "route", "key"],
         set_={"state": "running", "fingerprint": new.fingerprint, "body": new.body},
-        where=(old.state == ABORTED) & (new.body.is_(None) | (old.body != new.body)),
+        where=(old.state == ABORTED) & (new.body.is_(None) | (_place_of(new.body, old.body) == 0)),
     )
     with atomic() as transaction:
         try:
@@ -113,6 +113,19 @@ def claim_many(wanted: Sequence[Key], *, now: datetime) -> list[Exception | None
                 raise KeyInProgress() from error
             raise
     return [None if key.text is None or _id(key) in ours else _twin_of(key) for key in wanted]
+
+
+def _place_of(part: Any, whole: Any) -> Any:
+    """Where one text stands in another, from 1; 0 where it does not. Both are bytes."""
+    if db.engine.dialect.name == "postgresql":
+        return sa.func.position(part.op("IN")(whole))
+    return sa.func.instr(whole, part)
+
+
+def _joined(first: Any, second: Any) -> Any:
+    dot = sa.literal(b".", sa.LargeBinary)
+    joined = first.op("||")(dot).op("||")(second)
+    return joined if db.engine.dialect.name == "postgresql" else sa.cast(joined, sa.LargeBinary)
 
 
 def drop_many(claimed: Sequence[Key]) -> None:
@@ -199,7 +212,10 @@ def store_many(answers: Sequence[tuple[Key, Answer]]) -> None:
 
 
 def give_up(caller: str, route: str, text: str, *, lease: str, now: datetime) -> bool:
-    """Forbid an attempt that never came back; False where it did, or a twin of it, and is done.
+    """Forbid attempts that never came back; False where one did, or a twin of it, and is done.
+
+    `lease` names the attempts whose lease it was, as the gate tells it; a key that was given up
+    before remembers those too, for any of them may still be on its way.
 
     The tombstone waits for a transaction that is still running with this key, so that afterwards
     either the effect stands or that attempt can never have one.
@@ -208,7 +224,7 @@ def give_up(caller: str, route: str, text: str, *, lease: str, now: datetime) ->
     statement = insert(IdempotencyKey).values(**row, body=lease.encode(), created_at=now)
     statement = statement.on_conflict_do_update(
         index_elements=["caller", "route", "key"],
-        set_={"body": statement.excluded.body},
+        set_={"body": _joined(IdempotencyKey.body, statement.excluded.body)},
         where=IdempotencyKey.state == ABORTED,
     )
     with atomic() as transaction:

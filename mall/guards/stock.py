@@ -42,7 +42,10 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Ask:
-    """One request for units. `token` names it for ever, `lease` this attempt at it."""
+    """One request for units. `token` names it for ever, `lease` this attempt at it.
+
+    As the gate tells it, a lease that was adopted names the attempts before it too, after dots.
+    """
 
     member_id: int
     token: str

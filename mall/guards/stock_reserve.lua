@@ -2,7 +2,8 @@
   KEYS[1]  gate     hash: epoch, avail, state, seq
   KEYS[2]  counts   hash: member -> units taken in the limit's period
   KEYS[3]  leases   sorted set: token -> moment (ms) until which the lease lasts
-  KEYS[4]  details  hash: token -> lease|quantity|period|member
+  KEYS[4]  details  hash: token -> lease|quantity|period|member; a lease that was adopted is the
+                    newcomer's, a dot, and those before it: lease3.lease2.lease1
   ARGV[1]  epoch    the gate the caller believes in
   ARGV[2]  lease_ms how long a lease lasts
   ARGV[3]  limit    units a member may take in the period; 0 for no limit
@@ -38,10 +39,10 @@ local function judge(member, token, id, quantity)
   local deadline = redis.call('ZSCORE', leases, token)
   if deadline then
     local detail = redis.call('HGET', details, token) or ''
-    local held, since = string.match(detail, '^[^|]*|([^|]*)|([^|]*)|')
+    local former, held, since = string.match(detail, '^([^|]*)|([^|]*)|([^|]*)|')
     local young = now_ms + lease_ms - tonumber(deadline) < adopt_ms
     if young or tonumber(held) ~= quantity or since ~= period then return HELD end
-    lease(token, id, quantity, member)
+    lease(token, id .. '.' .. former, quantity, member)
     return ADOPTED
   end
   if limit > 0 then

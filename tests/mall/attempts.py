@@ -21,5 +21,5 @@ def die_at_the_gate(request):
     (verdict,) = stock.reserve_many(
         request.reward_id, [asked], epoch=epoch, limit=9, period=limits.EVER
     )
-    assert verdict is stock.Verdict.RESERVED
+    assert verdict in (stock.Verdict.RESERVED, stock.Verdict.ADOPTED)
     return asked

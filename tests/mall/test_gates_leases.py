@@ -263,3 +263,33 @@ def test_an_adopted_lease_is_left_to_the_reaper_where_the_retry_is_refused(
 
     assert gate(request.reward_id) == (4, 1), "the first attempt may still be on its way"
     assert reap(request.reward_id) == 1 and gate(request.reward_id) == (5, 0)
+
+
+def test_of_a_lease_that_was_adopted_both_attempts_are_given_up(
+    a_member, a_shelf, adoptable, overdue, zombie
+):
+    reward = a_shelf(units=5)
+    request = ask(a_member(points=5), reward)
+
+    with zombie(request) as finish:
+        die_at_the_gate(request)
+        assert reap(reward) == 1
+        outcome = finish()
+
+    assert isinstance(outcome, KeyInProgress), "its lease went to the second, which is given up"
+    assert (trades(), gate(reward)) == (0, (5, 0)) and wrong() == []
+
+
+def test_every_attempt_that_was_ever_given_up_stays_so(a_member, a_shelf, overdue):
+    request = ask(a_member(points=5), a_shelf(units=5))
+    attempts = []
+    for _ in range(3):
+        attempts.append(die_at_the_gate(request))
+        assert reap(request.reward_id) == 1
+
+    late = [replace(request.key, lease=each.lease) for each in attempts]
+
+    for key in late:
+        with pytest.raises(KeyInProgress):
+            key.claim(now=clock.now())
+    replace(request.key, lease="another").claim(now=clock.now())
