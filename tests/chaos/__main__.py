@@ -11,9 +11,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from tests.chaos.experiments import crowd, database, days, gate
+from tests.chaos.experiments import clocks, crowd, database, days, gate
 from tests.chaos.ground import Ground, ground
 from tests.chaos.trial import HEADER, Trial, machine
 
@@ -29,8 +30,13 @@ SHARED: dict[str, Callable[[Ground], Trial]] = {
     "X11": crowd.x11,
     "X12": crowd.x12,
 }
-OWN = {"X8": database.x8, "X16": days.x16}  # these stand on a ground made for them
-ON_POSTGRESQL_ONLY = {"X7", "X8"}
+OWN = {
+    "X8": database.x8,
+    "X15": clocks.x15,
+    "X16": days.x16,
+}  # these stand on a ground made for them
+ON_POSTGRESQL_ONLY = {"X7", "X8", "X15"}  # SQLite has no clock of its own
+WRONG_CLOCKS = ((86_400, "-1d"), (-3_600, "+1d"))  # the application's, and Redis'
 NAMES = sorted([*SHARED, *OWN], key=lambda name: int(name[1:]))
 MEMBERS = 5000
 FEW_MEMBERS = 50
@@ -58,6 +64,14 @@ def _on(kind: str, names: Sequence[str], members: int) -> list[Trial]:
     if "X8" in names:
         with ground(kind, proxied=True, members=FEW_MEMBERS) as standing:
             done.append(_run(OWN["X8"], "X8", standing))
+    if "X15" in names:
+        for ours, theirs in WRONG_CLOCKS:
+            redis_clock = clocks.of_redis(theirs)
+            with ground(
+                kind, members=1, redis_clock=redis_clock, **clocks.of_python(ours)
+            ) as standing:
+                experiment = partial(clocks.x15, wrong=f"application {ours:+} s, Redis {theirs}")
+                done.append(_run(experiment, "X15", standing))
     if "X16" in names:
         offset = str(days.offset_to_midnight_s(in_s=MIDNIGHT_IN_S))
         with ground(kind, members=FEW_MEMBERS, CLOCK_OFFSET_S=offset) as standing:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -123,13 +123,19 @@ class Ground:
 
 @contextlib.contextmanager
 def ground(
-    database: str = "postgresql", *, proxied: bool = False, members: int = 0, **settings: str
+    database: str = "postgresql",
+    *,
+    proxied: bool = False,
+    members: int = 0,
+    redis_clock: Mapping[str, str] | None = None,
+    **settings: str,
 ) -> Iterator[Ground]:
     """Start a shop with servers of its own; end it all, whatever state the experiments left."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as name, contextlib.ExitStack() as at_end:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL runs as somebody else and must get through
         redis = Redis(folder / "redis")
+        redis.environment = redis_clock
         redis.start()
         at_end.callback(redis.kill)
         postgresql, proxy = _database(folder, database, proxied, at_end)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psycopg
@@ -103,6 +103,7 @@ class Redis:
         self.data.mkdir(parents=True)
         self.socket = folder / "redis.sock"
         self.process: subprocess.Popen[bytes] | None = None
+        self.environment: Mapping[str, str] | None = None  # that it is started with
         self.client = redis.Redis(unix_socket_path=str(self.socket), decode_responses=True)
 
     @property
@@ -114,7 +115,9 @@ class Redis:
         options = ["--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.data)]
         options += ["--appendonly", "yes" if appends else "no", "--appendfsync", "everysec"]
         options += ["--save", "", "--maxmemory-policy", "noeviction"]
-        self.process = subprocess.Popen([servers.redis_binary(), *options], **QUIET)
+        self.process = subprocess.Popen(
+            [servers.redis_binary(), *options], env=self.environment, **QUIET
+        )
         servers.wait_until(self._answers, what="Redis' start")
 
     def _answers(self) -> bool:

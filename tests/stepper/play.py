@@ -196,9 +196,18 @@ class Stage:
         fault = self.plan.strike(at, port, worker)
         if fault is not None and fault is not Fault.COPIED:
             self.played.faults[fault] += 1
-        if port.kind == COMMIT and fault in LOSSES:
+        if port.kind == COMMIT and fault in LOSSES and self._claims(worker):
             self.history.lose_commit()
         return fault
+
+    def _claims(self, worker: Worker) -> bool:
+        """Whether a worker's open transaction is one that answers a client; others only count."""
+        for step in reversed(self.schedule.trace):
+            if step.worker == worker.name and step.port.startswith(("BEGIN", COMMIT)):
+                return False
+            if step.worker == worker.name and step.port == "INSERT idempotency_keys":
+                return True
+        return False
 
     # the run
 
