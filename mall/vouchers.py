@@ -33,7 +33,7 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base32
 LOOKALIKES = str.maketrans("OIL", "011", "- ")
 EXPIRED_AT_ONCE = 500
 CODE_CHARACTERS = 16  # 80 bits
-PLACEHOLDER = re.compile(rb'"voucher-code:(\d+)"')
+PLACEHOLDER = re.compile(rb'"voucher-code:([A-Za-z0-9]{1,8}):([0-9a-f]{32})"')
 
 
 @dataclass(frozen=True)
@@ -81,19 +81,20 @@ def plain(text: str) -> str | None:
 
 def code_of(voucher: Any) -> str:
     """The code of a voucher, for its owner's eyes, in groups of four."""
-    code = _derive(voucher.nonce, voucher.key_name)
+    return _grouped(_derive(voucher.nonce, voucher.key_name))
+
+
+def _grouped(code: str) -> str:
     return "-".join(code[start : start + 4] for start in range(0, len(code), 4))
 
 
-def issue_many(issues: Sequence[Issue], *, now: datetime) -> list[tuple[int, datetime]]:
-    """Make vouchers; answers (id, expires_at) of each, in order."""
+def issue_many(issues: Sequence[Issue], *, now: datetime) -> list[tuple[str, datetime]]:
+    """Make vouchers; answers (placeholder of the code, expires_at) of each, in order."""
     name = keys.signing_name()
     rows = [_row(each, name, now) for each in issues]
     with atomic() as transaction:
-        ids = transaction.execute(
-            insert(Voucher).returning(Voucher.id, sort_by_parameter_order=True), rows
-        ).scalars()
-        return [(id_, row["expires_at"]) for id_, row in zip(ids, rows, strict=True)]
+        transaction.execute(insert(Voucher), rows)
+    return [(placeholder(name, row["nonce"]), row["expires_at"]) for row in rows]
 
 
 def _row(each: Issue, name: str, now: datetime) -> dict[str, Any]:
@@ -114,21 +115,22 @@ def _row(each: Issue, name: str, now: datetime) -> dict[str, Any]:
     }
 
 
-def placeholder(voucher_id: int) -> str:
+def placeholder(key_name: str, nonce: str) -> str:
     """What a stored answer holds in a code's place; `reveal` fills it in for the owner."""
-    return f"voucher-code:{voucher_id}"
+    return f"voucher-code:{key_name}:{nonce}"
 
 
 def reveal(body: bytes) -> bytes:
-    """An answer with its codes filled in."""
-    ids = [int(found) for found in PLACEHOLDER.findall(body)]
-    if not ids:
-        return body
-    rows = db.session.execute(
-        sa.select(Voucher.id, Voucher.nonce, Voucher.key_name).where(Voucher.id.in_(ids))
-    )
-    codes = {row.id: code_of(row) for row in rows}
-    return PLACEHOLDER.sub(lambda match: f'"{codes[int(match[1])]}"'.encode(), body)
+    """An answer with its codes filled in.
+
+    It asks no database: the redemption stands by now, and nothing may turn its answer into another.
+    """
+
+    def code(match: re.Match[bytes]) -> bytes:
+        key_name, nonce = match[1].decode(), match[2].decode()
+        return f'"{_grouped(_derive(nonce, key_name))}"'.encode()
+
+    return PLACEHOLDER.sub(code, body)
 
 
 def usable(member_id: int, *, now: datetime) -> sa.Select[Any]:

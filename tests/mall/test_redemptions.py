@@ -51,7 +51,7 @@ def test_a_redemption_takes_points_and_units_and_leaves_a_voucher(a_member, a_re
         "state": "issued",
         "balance_after": 700,
     }
-    assert said(answer)["voucher"]["code"] == f"voucher-code:{voucher}"
+    assert said(answer)["voucher"]["code"].startswith("voucher-code:")
     assert vouchers.code_of(db.session.get(Voucher, voucher)).encode() in shown
     assert entries(member)[1:] == [("redeem", -300, 700)]
     assert one(LedgerEntry.reason, LedgerEntry.kind == "redeem") == "茶杯"
