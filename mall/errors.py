@@ -266,6 +266,14 @@ class NotDelivered(Refused):
     code, zh, en = "not_a_delivery", "该礼品不需要发货", "This reward is not one that is sent."
 
 
+class KindFixed(Refused):
+    code, zh, en = (
+        "kind_fixed",
+        "已有兑换记录，不能更改礼品类型",
+        "The kind can't change any more: somebody has redeemed this reward.",
+    )
+
+
 class AlreadyUsed(Refused):
     code, zh, en = "already_used", "礼品已领取，不能取消", "Already handed over."
 
