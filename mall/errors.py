@@ -224,7 +224,18 @@ class AlreadyReviewed(Refused):
 
 
 class SoldOut(Refused):
+    """Fewer units are left than were asked for; often none."""
+
     code, zh, en = "sold_out", "已兑完", "Sold out."
+    some_left = {"zh": "库存不足，仅剩 {units_left} 件", "en": "Only {units_left} left."}
+
+    def __init__(self, *, units_left: int) -> None:
+        super().__init__(units_left=units_left)
+
+    def sentence(self, language: str = "zh") -> str:
+        if self.details["units_left"]:
+            return self.some_left[language].format(**self.details)
+        return super().sentence(language)
 
 
 class LimitReached(Refused):

@@ -43,9 +43,9 @@ def stock_state(reward: Reward) -> str:
 
 
 def check_open(reward: "Reward | Offer", *, now: datetime) -> None:
-    """Raise where a reward can't be had at a moment."""
+    """Raise where a reward can't be had at a moment; one off the shelf is as if it were not there."""
     if not reward.published:
-        raise Closed()
+        raise NotFound()
     if reward.opens_at is not None and now < reward.opens_at:
         raise NotOpenYet(opens_at=clock.rfc3339(reward.opens_at))
     if reward.closes_at is not None and now >= reward.closes_at:
@@ -112,7 +112,7 @@ def _may_become(values: dict[str, Any]) -> sa.ColumnElement[bool]:
     if "kind" not in values:
         return sa.true()
     redeemed = sa.exists().where(Redemption.reward_id == Reward.id)
-    return (Reward.kind == values["kind"]) | ((Reward.units_promised == 0) & ~redeemed)
+    return sa.or_(Reward.kind == values["kind"], sa.and_(Reward.units_promised == 0, ~redeemed))
 
 
 def move_stock(
@@ -165,7 +165,21 @@ def take_many(quantities: Mapping[int, int]) -> None:
                 )
             )
             if taken.rowcount == 0:
-                raise SoldOut()
+                raise _why_not_taken(reward_id, quantity)
+
+
+def _why_not_taken(reward_id: int, quantity: int) -> Exception:
+    with atomic() as transaction:
+        query = sa.select(Reward.published, Reward.units_left).where(Reward.id == reward_id)
+        row = transaction.execute(query).one_or_none()
+    if row is None or not row.published:
+        return NotFound()
+    return sold_out(row.units_left, quantity)
+
+
+def sold_out(units_left: int, quantity: int) -> SoldOut:
+    """Refuse a quantity; units that are held for others at this moment are none of those left."""
+    return SoldOut(units_left=min(units_left, quantity - 1))
 
 
 def put_back(reward_id: int, quantity: int) -> int:
@@ -200,6 +214,7 @@ class Offer:
     closes_at: datetime | None
     published: bool
     hot: bool
+    units_left: int
     voucher_lasts_days: int
     version: int
     epoch: int

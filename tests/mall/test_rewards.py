@@ -126,7 +126,9 @@ def test_a_kind_changed_while_shoppers_come_never_leaves_both_a_voucher_and_a_pa
     )
 
     assert sum(isinstance(each, Answer) for each in outcomes) == 6
-    assert rows(Voucher.redemption_id, order=Voucher.id) == rows(Redemption.id, order=Redemption.id)
+    assert rows(Voucher.redemption_id, order=Voucher.redemption_id) == rows(
+        Redemption.id, order=Redemption.id
+    )
     for (trade,) in rows(Redemption.id):
         parcel = {"carrier": "顺丰", "tracking_no": "SF1"}
         with pytest.raises(NotDelivered):
@@ -242,8 +244,8 @@ def test_units_are_taken_only_where_enough_are_left_and_shown(a_reward):
     few, hidden = a_reward(units=2).id, a_reward(units=9, published=False).id
     rewards.take_many({few: 2})
 
-    for reward in (few, hidden):
-        with pytest.raises(SoldOut):
+    for reward, error in ((few, SoldOut), (hidden, NotFound), (404, NotFound)):
+        with pytest.raises(error):
             rewards.take_many({reward: 1})
 
     assert rows(Reward.units_left, Reward.units_promised, order=Reward.id) == [(0, 2), (9, 0)]
