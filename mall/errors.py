@@ -107,6 +107,14 @@ class WeChatCodeInvalid(Unauthenticated):
     )
 
 
+class PhoneCodeInvalid(Malformed):
+    code, zh, en = (
+        "phone_code_invalid",
+        "手机号授权已失效，请重新点击授权",
+        "WeChat did not accept the phone code, please press the button again.",
+    )
+
+
 class WeChatRiskUser(Forbidden):
     code, zh, en = (
         "wechat_risk_user",
@@ -263,6 +271,14 @@ class TierTooLow(Refused):
 
 class AddressNeeded(Refused):
     code, zh, en = "address_needed", "请填写收货地址", "A delivery needs an address."
+
+
+class AddressNotNeeded(Malformed):
+    code, zh, en = (
+        "address_not_needed",
+        "该礼品无需收货地址",
+        "Nothing is sent, so no address is kept.",
+    )
 
 
 class PaymentNeeded(Refused):
