@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from mall import clock, gates, redemptions, rewards
 from mall.errors import (
     AddressNeeded,
+    AddressNotNeeded,
     Closed,
     LimitReached,
     NotEnoughPoints,
@@ -71,6 +72,9 @@ REFUSALS = [
     (TierTooLow, {"tier_min": "gold"}, {}, {"tier": "gold", "tier_name": "金卡会员"}),
     (PaymentNeeded, {"price_fen": 990}, {}, {"price_fen": 990}),
     (AddressNeeded, {"kind": "delivery"}, {}, {}),
+    (AddressNotNeeded, {"kind": "pickup"}, {"address": {"name": "李"}}, {}),
+    (AddressNotNeeded, {"kind": "virtual"}, {"address": {"name": "李"}}, {}),
+    (AddressNotNeeded, {"kind": "coupon"}, {"address": {"name": "李"}}, {}),
     (NotFound, {}, {"store_id": 404}, {}),
 ]
 

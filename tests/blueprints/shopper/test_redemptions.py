@@ -86,6 +86,15 @@ def test_a_delivery_needs_an_address(as_shopper, a_reward):
     assert {refused(answer) for answer in partial} == {(400, "malformed")}
 
 
+@pytest.mark.parametrize("kind", ["pickup", "virtual", "coupon"])
+def test_what_is_not_sent_takes_no_address(kind, as_shopper, a_reward):
+    shopper, reward = as_shopper("one"), a_reward(kind=kind, price_points=0)
+
+    answer = ask(shopper, reward, address=ADDRESS)
+
+    assert refused(answer) == (400, "address_not_needed")
+
+
 @pytest.mark.covers("E4", "E2")
 def test_each_rule_refuses_by_its_own_code_with_its_numbers(as_shopper, a_reward, grant_points):
     shopper, now = as_shopper("one"), clock.now()
