@@ -22,6 +22,7 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_NUMBER = 10**9
 MAX_DEPTH = 20
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+DIGITS = re.compile(r"[0-9]{1,16}")
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -62,9 +63,21 @@ def an_id(**options: Any) -> fields.Integer:
     return whole(1, LARGEST_ID, **options)
 
 
+class _Asked(fields.Integer):
+    """A whole number in a query, where all is text: digits, as anybody writes them."""
+
+    def _validated(self, value: Any) -> int:
+        if not (isinstance(value, str) and DIGITS.fullmatch(value)):
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
+def whole_asked(low: int, high: int, **options: Any) -> fields.Integer:
+    return _Asked(validate=validate.Range(low, high), **options)
+
+
 def an_id_asked(**options: Any) -> fields.Integer:
-    """An id in a query, where all is text."""
-    return fields.Integer(validate=validate.Range(1, LARGEST_ID), **options)
+    return whole_asked(1, LARGEST_ID, **options)
 
 
 def text(low: int, high: int, **options: Any) -> fields.String:
@@ -172,6 +185,8 @@ class Parser(FlaskParser):
     def load_querystring(self, req: Any, schema: ma.Schema) -> Any:
         if any("\0" in value for _, value in req.args.items(multi=True)):
             raise Malformed()
+        if twice := [name for name, values in req.args.lists() if len(values) > 1]:
+            raise Malformed(errors={name[:40]: ["given twice"] for name in twice})
         return super().load_querystring(req, schema)
 
     def handle_error(self, error: ma.ValidationError, *_: Any, **__: Any) -> Any:

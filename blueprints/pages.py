@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import request
 from marshmallow import fields
 
-from blueprints.contract import Out
+from blueprints.contract import Out, whole_asked
 from mall import keys
 from mall.errors import Malformed
 from models import db
@@ -23,7 +23,7 @@ class PageArgs(ma.Schema):
     """`?cursor=&limit=`"""
 
     cursor = fields.String(load_default=None, validate=ma.validate.Length(1, LONGEST_CURSOR))
-    limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=ma.validate.Range(1, MAX_LIMIT))
+    limit = whole_asked(1, MAX_LIMIT, load_default=DEFAULT_LIMIT)
 
 
 def page_of(item: type[ma.Schema], name: str) -> type[ma.Schema]:

@@ -107,6 +107,14 @@ class WeChatCodeInvalid(Unauthenticated):
     )
 
 
+class PhoneCodeInvalid(Malformed):
+    code, zh, en = (
+        "phone_code_invalid",
+        "手机号授权已失效，请重新点击授权",
+        "WeChat did not accept the phone code, please press the button again.",
+    )
+
+
 class WeChatRiskUser(Forbidden):
     code, zh, en = (
         "wechat_risk_user",
@@ -224,7 +232,18 @@ class AlreadyReviewed(Refused):
 
 
 class SoldOut(Refused):
+    """Fewer units are left than were asked for; often none."""
+
     code, zh, en = "sold_out", "已兑完", "Sold out."
+    some_left = {"zh": "库存不足，仅剩 {units_left} 件", "en": "Only {units_left} left."}
+
+    def __init__(self, *, units_left: int) -> None:
+        super().__init__(units_left=units_left)
+
+    def sentence(self, language: str = "zh") -> str:
+        if self.details["units_left"]:
+            return self.some_left[language].format(**self.details)
+        return super().sentence(language)
 
 
 class LimitReached(Refused):
@@ -254,6 +273,14 @@ class AddressNeeded(Refused):
     code, zh, en = "address_needed", "请填写收货地址", "A delivery needs an address."
 
 
+class AddressNotNeeded(Malformed):
+    code, zh, en = (
+        "address_not_needed",
+        "该礼品无需收货地址",
+        "Nothing is sent, so no address is kept.",
+    )
+
+
 class PaymentNeeded(Refused):
     code, zh, en = (
         "payment_needed",
@@ -264,6 +291,14 @@ class PaymentNeeded(Refused):
 
 class NotDelivered(Refused):
     code, zh, en = "not_a_delivery", "该礼品不需要发货", "This reward is not one that is sent."
+
+
+class KindFixed(Refused):
+    code, zh, en = (
+        "kind_fixed",
+        "已有兑换记录，不能更改礼品类型",
+        "The kind can't change any more: somebody has redeemed this reward.",
+    )
 
 
 class AlreadyUsed(Refused):

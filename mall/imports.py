@@ -40,7 +40,8 @@ class Report:
     known: int = 0
     refused: list[dict[str, Any]] = field(default_factory=list)
     refused_count: int = 0
-    receipts: set[tuple[str, str]] = field(default_factory=set)  # met in this file, as are these:
+    # met in this file:
+    receipts: dict[tuple[str, str], "Bought"] = field(default_factory=dict)
     people: set[str] = field(default_factory=set)
     phones: dict[str, str] = field(default_factory=dict)  # to who has them
 
@@ -69,6 +70,7 @@ class _DryRun(Exception):
 
 
 Row = tuple[int, dict[str, str]]
+Bought = tuple[int, int]  # member and amount: what a receipt that is shown again must say again
 Load = Callable[[list[Row], Report, datetime], None]
 
 
@@ -248,7 +250,8 @@ def _load_purchases(chunk: list[Row], report: Report, now: datetime, *, open_sto
     read = list(_read_rows(chunk, lambda row: _receipt_fields(row, now), report))
     by_external, by_card = _members_named(values for _, values in read)
     shops = stores.ids_by_code([v["store_code"] for _, v in read], now=now, open_new=open_stores)
-    receipts = []
+    _meet_again(read, shops, report)
+    receipts: dict[tuple[str, str], tuple[int, Receipt]] = {}
     for line, values in read:
         named = {by_external.get(values["external_id"]), by_card.get(values["card_no"])} - {None}
         member_id = next(iter(named), None)
@@ -260,13 +263,46 @@ def _load_purchases(chunk: list[Row], report: Report, now: datetime, *, open_sto
         elif values["store_code"] not in shops:
             report.refuse(line, f"没有代码为 {values['store_code']} 的门店")
         elif shown in report.receipts:
-            report.known += 1
+            _repeat(line, report.receipts[shown], (member_id, values["amount_fen"]), report)
         else:
-            report.receipts.add(shown)
-            receipts.append(_receipt(values, shops[values["store_code"]], member_id))
-    recorded = purchases.record_receipts(receipts, now=now)
+            report.receipts[shown] = member_id, values["amount_fen"]
+            receipts[shown] = line, _receipt(values, shops[values["store_code"]], member_id)
+    _record(receipts, report, now)
+
+
+def _meet_again(
+    read: list[tuple[int, dict[str, Any]]], shops: dict[str, int], report: Report
+) -> None:
+    """Note what the books say of a chunk's receipts; a row is no repeat that contradicts them."""
+    code_of = {store_id: code for code, store_id in shops.items()}
+    rows = [values for _, values in read if values["store_code"] in shops]
+    named = [(shops[values["store_code"]], values["receipt_no"]) for values in rows]
+    for (store_id, receipt_no), bought in purchases.shown_before(named).items():
+        report.receipts[code_of[store_id], receipt_no] = bought
+
+
+def _record(
+    receipts: dict[tuple[str, str], tuple[int, Receipt]], report: Report, now: datetime
+) -> None:
+    """Put a chunk's new receipts in the books; a till may have been quicker with some."""
+    recorded = purchases.record_receipts([receipt for _, receipt in receipts.values()], now=now)
+    done = {each.receipt for each in recorded}
     report.created += len(recorded)
-    report.known += len(receipts) - len(recorded)
+    late = {shown: each for shown, each in receipts.items() if each[1] not in done}
+    if not late:
+        return
+    books = purchases.shown_before((each.store_id, each.receipt_no) for _, each in late.values())
+    for shown, (line, receipt) in late.items():
+        bought = books[receipt.store_id, receipt.receipt_no]
+        report.receipts[shown] = bought
+        _repeat(line, bought, (receipt.member_id, receipt.amount_fen), report)
+
+
+def _repeat(line: int, known: Bought, said: Bought, report: Report) -> None:
+    if known == said:
+        report.known += 1
+    else:
+        report.refuse(line, "小票已录入，会员或金额不同")
 
 
 def _receipt(values: dict[str, Any], store_id: int, member_id: int) -> Receipt:

@@ -1,6 +1,6 @@
 """Purchases: a receipt earns points and growth, once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -126,6 +126,15 @@ def _grow(recorded: Sequence[Recorded], now: datetime) -> None:
 
 def _fact(each: Recorded) -> Purchased:
     return Purchased(each.receipt.member_id, each.id, each.receipt.amount_fen)
+
+
+def shown_before(receipts: Iterable[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:
+    """Member and amount of those receipts, named by store and number, that are in the books."""
+    columns = (Purchase.store_id, Purchase.receipt_no, Purchase.member_id, Purchase.amount_fen)
+    named = sa.tuple_(Purchase.store_id, Purchase.receipt_no).in_(list(receipts))
+    with atomic() as transaction:
+        found = transaction.execute(sa.select(*columns).where(named)).all()
+    return {(r.store_id, r.receipt_no): (r.member_id, r.amount_fen) for r in found}
 
 
 def record_one(receipt: Receipt, *, key: Key, now: datetime) -> Answer:

@@ -12,6 +12,7 @@ from mall.atomic import atomic
 from mall.errors import (
     ChangedMeanwhile,
     Closed,
+    KindFixed,
     Malformed,
     NotFound,
     NotOpenYet,
@@ -21,7 +22,7 @@ from mall.errors import (
     TooManyUnits,
 )
 from mall.idempotency import Answer, Key
-from models import Reward, StockMove, db
+from models import Redemption, Reward, StockMove, db
 from models.base import insert
 
 MAX_UNITS = 10**9  # with a move of as many, still a number the column holds
@@ -42,9 +43,9 @@ def stock_state(reward: Reward) -> str:
 
 
 def check_open(reward: "Reward | Offer", *, now: datetime) -> None:
-    """Raise where a reward can't be had at a moment."""
+    """Raise where a reward can't be had at a moment; one off the shelf is as if it were not there."""
     if not reward.published:
-        raise Closed()
+        raise NotFound()
     if reward.opens_at is not None and now < reward.opens_at:
         raise NotOpenYet(opens_at=clock.rfc3339(reward.opens_at))
     if reward.closes_at is not None and now >= reward.closes_at:
@@ -82,21 +83,36 @@ def add(values: dict[str, Any], *, now: datetime) -> Reward:
 
 
 def change(reward_id: int, values: dict[str, Any], *, version: int) -> Reward:
-    """Change a reward that is still the version the admin saw; its gate is rebuilt."""
+    """Change a reward that is still the version the admin saw; its gate is rebuilt.
+
+    Its kind is fixed by the first redemption, which was granted with a voucher or for an address.
+    """
     with atomic() as transaction:
         changed = transaction.execute(
             sa.update(Reward)
-            .where(Reward.id == reward_id, Reward.version == version)
+            .where(Reward.id == reward_id, Reward.version == version, _may_become(values))
             .values(**values, version=Reward.version + 1, epoch=Reward.epoch + 1)
         )
         reward = db.session.get(Reward, reward_id, populate_existing=True)
         if reward is None:
             raise NotFound()
         if changed.rowcount == 0:
-            raise ChangedMeanwhile(version=reward.version)
+            same = reward.version == version
+            raise KindFixed() if same else ChangedMeanwhile(version=reward.version)
         if reward.opens_at and reward.closes_at and reward.opens_at >= reward.closes_at:
             raise Malformed(errors={"closes_at": ["must be later than opens_at"]})
     return reward
+
+
+def _may_become(values: dict[str, Any]) -> sa.ColumnElement[bool]:
+    """Whether the kind stays, or nobody has redeemed yet.
+
+    Promised units stand in the row itself, so that a redemption being committed counts too.
+    """
+    if "kind" not in values:
+        return sa.true()
+    redeemed = sa.exists().where(Redemption.reward_id == Reward.id)
+    return sa.or_(Reward.kind == values["kind"], sa.and_(Reward.units_promised == 0, ~redeemed))
 
 
 def move_stock(
@@ -149,7 +165,21 @@ def take_many(quantities: Mapping[int, int]) -> None:
                 )
             )
             if taken.rowcount == 0:
-                raise SoldOut()
+                raise _why_not_taken(reward_id, quantity)
+
+
+def _why_not_taken(reward_id: int, quantity: int) -> Exception:
+    with atomic() as transaction:
+        query = sa.select(Reward.published, Reward.units_left).where(Reward.id == reward_id)
+        row = transaction.execute(query).one_or_none()
+    if row is None or not row.published:
+        return NotFound()
+    return sold_out(row.units_left, quantity)
+
+
+def sold_out(units_left: int, quantity: int) -> SoldOut:
+    """Refuse a quantity; units that are held for others at this moment are none of those left."""
+    return SoldOut(units_left=min(units_left, quantity - 1))
 
 
 def put_back(reward_id: int, quantity: int) -> int:
@@ -184,6 +214,7 @@ class Offer:
     closes_at: datetime | None
     published: bool
     hot: bool
+    units_left: int
     voucher_lasts_days: int
     version: int
     epoch: int

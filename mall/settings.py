@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+REDIS_DATABASE = re.compile(r"(/[0-9]{0,4})?")
 KEPT_KEYS = "secret_keys"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 WHOLE = re.compile(r"-?[0-9]{1,12}")
@@ -64,9 +65,12 @@ def _database(text: str) -> str:
     if text and not text.startswith(("postgresql+psycopg://", "sqlite:///")):
         raise ValueError("an address that starts with postgresql:// or sqlite:///")
     try:
-        make_url(text or "sqlite://")
+        url = make_url(text) if text else None
     except (ArgumentError, ValueError):
         raise ValueError("an address such as postgresql://user:password@host:5432/name") from None
+    file = url.database or "" if url and text.startswith("sqlite") else "elsewhere"
+    if not file or file.startswith((":memory:", "file:")):
+        raise ValueError("the path of a file after sqlite:///, for all processes share it")
     return text
 
 
@@ -82,9 +86,14 @@ def _redis(text: str) -> str:
         raise ValueError("an address that starts with redis://, rediss:// or unix://")
     try:
         ConnectionPool.from_url(text or "redis://").make_connection()
-        urlsplit(text).port  # noqa: B018 — raises for one that is none
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 — raises for one that is none
     except (ValueError, TypeError):
         raise ValueError("an address such as redis://host:6379/0") from None
+    if parts.scheme == "unix" and (parts.hostname or not parts.path.strip("/")):
+        raise ValueError("unix:// with the path of a socket, such as unix:///run/redis.sock")
+    if parts.scheme in ("redis", "rediss") and not REDIS_DATABASE.fullmatch(parts.path):
+        raise ValueError("an address that ends with a database's number, as redis://host:6379/0")
     return text
 
 
@@ -115,8 +124,13 @@ def _key_ring(text: str) -> str:
 
 
 def _address(text: str) -> str:
-    if text and _scheme(text) not in ("http", "https"):
-        raise ValueError("an address that starts with http:// or https://")
+    try:
+        parts = urlsplit(text)
+        names_a_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, names_a_host = urlsplit(""), False
+    if text and not (parts.scheme in ("http", "https") and names_a_host):
+        raise ValueError("an address that starts with http:// or https:// and names a host")
     return text.rstrip("/")
 
 
@@ -133,7 +147,7 @@ TABLE = (
         "DATABASE_URL",
         "",
         _database,
-        "an SQLAlchemy address; empty: SQLite under `DATA_DIR`",
+        "an SQLAlchemy address; a relative SQLite path is under `DATA_DIR`; empty: SQLite there",
         secret=True,
     ),
     Setting(
@@ -248,9 +262,21 @@ def _kept_keys(path: Path) -> str:
         raise WrongSetting(f"The key ring {path} can't be used: {wrong}.") from None
 
 
+def _under(data_dir: Path, address: str) -> str:
+    """An address whose SQLite file is under DATA_DIR where its path is relative."""
+    path = address.removeprefix("sqlite:///")
+    if path == address or path.startswith("/"):
+        return address
+    return f"sqlite:///{data_dir}/{path}"
+
+
 def _fill_in(values: dict[str, object]) -> None:
     if values["wechat_appid"] and not values["wechat_secret"]:
         raise WrongSetting("WECHAT_SECRET is empty, but WECHAT_APPID is set and needs it.")
+    if values["wechat_secret"] and not values["wechat_appid"]:
+        raise WrongSetting(
+            "WECHAT_APPID is empty, but WECHAT_SECRET is set: set both, or neither for the sandbox."
+        )
     if values["wechat_appid"] and values["clock_offset_s"]:
         raise WrongSetting(
             "CLOCK_OFFSET_S is set, but is for the sandbox only: unset WECHAT_APPID or it."
@@ -258,5 +284,5 @@ def _fill_in(values: dict[str, object]) -> None:
     data_dir = Path(str(values["data_dir"]))
     values["rate_limits"] = values["rate_limits"] == "on"
     values["secret_keys"] = values["secret_keys"] or _kept_keys(data_dir / KEPT_KEYS)
-    values["database_url"] = values["database_url"] or f"sqlite:///{data_dir / 'mall.db'}"
+    values["database_url"] = _under(data_dir, str(values["database_url"] or "sqlite:///mall.db"))
     values["redis_url"] = values["redis_url"] or f"unix://{data_dir / 'redis.sock'}"

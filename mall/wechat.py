@@ -22,7 +22,14 @@ from wechatpy import WeChatClient
 from wechatpy.exceptions import WeChatException
 from wechatpy.session.redisstorage import RedisStorage
 
-from mall.errors import MallError, TooMany, WeChatCodeInvalid, WeChatRiskUser, WeChatUnavailable
+from mall.errors import (
+    MallError,
+    PhoneCodeInvalid,
+    TooMany,
+    WeChatCodeInvalid,
+    WeChatRiskUser,
+    WeChatUnavailable,
+)
 
 SANDBOX_APPID = "wxsandbox0000000001"  # what the sandbox accepts; it imports nothing of ours
 SANDBOX_SECRET = "sandbox-secret"
@@ -115,9 +122,12 @@ class WeChat:
 
     def phone(self, code: str) -> str:
         """The phone number a code stands for; outside of China with + and its country."""
-        with _refusing():
-            info = self._post("/wxa/business/getuserphonenumber", {"code": code})["phone_info"]
-            country, number = str(info["countryCode"]), str(info["purePhoneNumber"])
+        try:
+            with _refusing():
+                info = self._post("/wxa/business/getuserphonenumber", {"code": code})["phone_info"]
+                country, number = str(info["countryCode"]), str(info["purePhoneNumber"])
+        except WeChatCodeInvalid:
+            raise PhoneCodeInvalid from None  # whoever asks is logged in all the same
         return number if country == "86" else f"+{country}{number}"
 
     def code_image(self, scene: str, *, page: str = "pages/card/index") -> bytes:

@@ -1,6 +1,6 @@
 """WeChat's side, in memory: the one fake of the suite."""
 
-from mall.errors import WeChatCodeInvalid, WeChatUnavailable
+from mall.errors import MallError, PhoneCodeInvalid, WeChatCodeInvalid, WeChatUnavailable
 from mall.wechat import Identity
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 32
@@ -17,16 +17,16 @@ class FakeWeChat:
         return Identity("wxtest", f"o-{self._name(code, 'user-')}", None)
 
     def phone(self, code: str) -> str:
-        return self._name(code, "phone-")
+        return self._name(code, "phone-", PhoneCodeInvalid)
 
     def code_image(self, scene: str, *, page: str = "") -> bytes:
         self._name(f"scene-{scene}", "scene-")
         self.drawn.append(scene)
         return PNG
 
-    def _name(self, code: str, prefix: str) -> str:
+    def _name(self, code: str, prefix: str, refusal: type[MallError] = WeChatCodeInvalid) -> str:
         if self.down:
             raise WeChatUnavailable()
         if not code.startswith(prefix):
-            raise WeChatCodeInvalid()
+            raise refusal()
         return code.removeprefix(prefix)

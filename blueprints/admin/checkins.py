@@ -15,6 +15,7 @@ from blueprints.contract import (
     reply,
     text,
     whole,
+    whole_asked,
 )
 from blueprints.pages import PageArgs, page, page_of
 from mall import checkins, clock
@@ -42,7 +43,7 @@ class LadderOut(Out):
 
 
 class LadderArgs(Schema):
-    version = fields.Integer(load_default=None, validate=validate.Range(1, MAX_VERSION))
+    version = whole_asked(1, MAX_VERSION, load_default=None)
 
 
 @bp.get("/checkin-rules")

@@ -18,7 +18,7 @@ bp = Blueprint("members", __name__, description="Search, and everything about on
 
 
 class MemberArgs(PageArgs):
-    q = fields.String(validate=validate.Length(1, 64))
+    q = fields.String(load_default="", validate=validate.Length(max=64))
 
 
 class MemberOut(Out):
@@ -94,8 +94,7 @@ def _row(member: Member) -> dict[str, Any]:
 def list_members(args: dict):
     """Members by the end of a phone number, a card number, an external id or a nickname's start."""
     query = sa.select(Member)
-    if "q" in args:
-        sought = args["q"].strip()
+    if sought := args["q"].strip():
         starts = Member.nickname.startswith(sought, autoescape=True)
         named = [Member.card_no == sought, Member.external_id == sought, starts]
         if sought.isdecimal() and len(sought) >= 4:

@@ -43,7 +43,7 @@ class RewardFields(Body):
     description = text(0, 1000)
     kind = fields.String(validate=validate.OneOf(KINDS))
     category = text(0, 32)
-    image_url = fields.String(validate=Pattern(r"^(|/\S{1,299}|https://\S{1,290})$"))
+    image_url = fields.String(validate=Pattern(r"^(|/[^\s/\\]\S{0,298}|https://\S{1,290})$"))
     price_points = whole(0, MAX_NUMBER)
     price_fen = whole(0, MAX_NUMBER)
     per_member_limit = positive(allow_none=True)

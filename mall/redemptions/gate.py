@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mall import gates, idempotency, limits, rewards
-from mall.errors import KeyInProgress, LimitReached, MallError, RewardBusy, SoldOut, Unavailable
+from mall.errors import KeyInProgress, LimitReached, MallError, RewardBusy, Unavailable
 from mall.guards import stock
 from mall.guards.client import RedisError
 from mall.idempotency import Answer, Key
@@ -99,7 +99,7 @@ def pass_gate(reward: Offer, group: Sequence[Request], held: Held) -> dict[Reque
         return dict.fromkeys(group, busy)
     outcomes: dict[Request, Outcome | None] = {}
     for (request, ask), verdict in zip(asks.items(), verdicts, strict=True):
-        refusal = _refusal(verdict, reward)
+        refusal = _refusal(verdict, reward, request)
         if refusal is None:
             held.asks[request] = ask
         if verdict is stock.Verdict.ADOPTED:
@@ -152,10 +152,10 @@ def period_of(reward: Offer, now: datetime) -> str:
     return limits.period_of(reward.limit_period, now)
 
 
-def _refusal(verdict: stock.Verdict, reward: Offer) -> Exception | None:
+def _refusal(verdict: stock.Verdict, reward: Offer, request: Request) -> Exception | None:
     match verdict:
         case stock.Verdict.SOLD_OUT:
-            return SoldOut()
+            return rewards.sold_out(reward.units_left, request.quantity)
         case stock.Verdict.LIMIT:
             return limit_reached(reward)
         case stock.Verdict.HELD:

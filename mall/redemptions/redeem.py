@@ -17,6 +17,7 @@ from mall import clock, gates, idempotency, limits, points, rewards, tiers, vouc
 from mall.atomic import atomic
 from mall.errors import (
     AddressNeeded,
+    AddressNotNeeded,
     MallError,
     NotFound,
     OutcomeUnknown,
@@ -97,6 +98,8 @@ def _look_over(request: Request, on_offer: dict[int, Offer], now: datetime) -> E
         return PaymentNeeded(price_fen=reward.price_fen)
     if reward.kind == "delivery" and not request.address:
         return AddressNeeded()
+    if reward.kind != "delivery" and request.address:
+        return AddressNotNeeded()
     if request.store_id is not None and db.session.get(Store, request.store_id) is None:
         return NotFound()
     return None

@@ -10,7 +10,7 @@ from mall.atomic import atomic
 from mall.errors import AlreadyCancelled, NotDelivered, NotFound
 from mall.events import RedemptionShipped, record
 from mall.idempotency import Answer, Key
-from models import Redemption, Reward, db
+from models import Redemption, Reward, Voucher, db
 
 
 def office_view(redemption: Redemption) -> dict[str, Any]:
@@ -28,7 +28,11 @@ def office_view(redemption: Redemption) -> dict[str, Any]:
 
 
 def ship(redemption_id: int, parcel: dict[str, str], *, key: Key, now: datetime) -> Answer:
-    """Note the carrier and number of a parcel; said again, it corrects them."""
+    """Note the carrier and number of a parcel; said again, it corrects them.
+
+    The redemption itself says whether it is sent: it has an address and no voucher. What its
+    reward is by now says nothing, and what a voucher fetches would be handed over twice.
+    """
     with atomic() as transaction:
         key.claim(now=now)
         shipped = transaction.execute(
@@ -36,7 +40,8 @@ def ship(redemption_id: int, parcel: dict[str, str], *, key: Key, now: datetime)
             .where(
                 Redemption.id == redemption_id,
                 Redemption.state.in_(("issued", "shipped")),
-                Redemption.reward_id.in_(sa.select(Reward.id).where(Reward.kind == "delivery")),
+                sa.cast(Redemption.address, sa.Text) != "null",  # JSON's null is no SQL NULL
+                ~sa.exists().where(Voucher.redemption_id == Redemption.id),
             )
             .values(**parcel, state="shipped", shipped_at=now)
         )

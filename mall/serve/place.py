@@ -1,5 +1,6 @@
 """What must be this copy's own before anything starts: the data folder, the port, the key ring."""
 
+import errno
 import fcntl
 import os
 import random
@@ -19,6 +20,7 @@ LOOPBACK = "127.0.0.1"
 FREE_PORTS = range(26_000, 32_000)  # below those the kernel lends to outgoing connections
 FREE_PORT_TRIES = 100
 SECRET_BYTES = 32
+OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)  # anything else is the address's fault
 
 
 class CannotStart(Exception):
@@ -84,10 +86,13 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listener.close()
+        taken = isinstance(error, OSError) and error.errno in OF_THE_PORT
+        reason = error.strerror if isinstance(error, OSError) else "no name of a host"
         raise CannotStart(
-            f"HOST {host} PORT {port} can't be listened on: {error.strerror}. Set another PORT."
+            f"HOST {host} PORT {port} can't be listened on: {reason}."
+            f" Set another {'PORT' if taken else 'HOST'}."
         ) from None
     return listener
 

@@ -152,6 +152,7 @@ def test_the_cursor_of_another_list_is_refused(busy_shop):
 
 def test_a_limit_is_from_one_to_a_hundred(busy_shop):
     wrong = ["0", "101", "-1", "1.5", "1e1", "", "ten", "NaN", "9" * 5000]
+    wrong += ["%D9%A3", "%EF%BC%93", "%2B3", "%203", "1_0", "3&limit=3", "3&limit=4"]
 
     answers = {
         (path, limit): busy_shop[role].get(f"{path}?limit={limit}")

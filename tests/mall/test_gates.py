@@ -34,6 +34,20 @@ def test_a_gate_turns_the_crowd_away_without_a_transaction(a_member, a_shelf, mo
         redeem(ask(member, reward))
 
 
+@pytest.mark.covers("E3")
+def test_units_held_for_others_are_none_of_those_left(a_member, a_shelf):
+    member, reward = a_member(points=9), a_shelf(units=3)
+    at_gate(reward, avail=0)
+
+    told = []
+    for quantity in (1, 2):
+        with pytest.raises(SoldOut) as refusal:
+            redeem(ask(member, reward, quantity))
+        told.append(refusal.value.details)
+
+    assert told == [{"units_left": 0}, {"units_left": 1}], "never that enough were left"
+
+
 def test_a_gate_counts_down_and_up_with_a_members_limit(app, a_member, a_shelf):
     member, reward = a_member(points=9), a_shelf(units=9, per_member_limit=2)
     redeem(ask(member, reward, 2))

@@ -247,11 +247,52 @@ def test_the_same_receipts_again_earn_nothing(people):
     assert balance(people["e-1"]) == 300 and count(Purchase) == 3 and wrong() == []
 
 
+CONTRADICTED = "小票已录入，会员或金额不同"
+
+
+@pytest.mark.covers("A12")
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("between", [0, 3])
+@pytest.mark.parametrize("differs", [{"who": "e-2"}, {"amount_fen": 10_001}], ids=str)
+def test_a_receipt_told_otherwise_is_a_contradiction_and_no_repeat(
+    people, smalls, dry_run, between, differs
+):
+    """Both against the books and inside one file, in one chunk or another."""
+    others = "".join(bought(f"o-{n}") for n in range(between))
+    file = bought("r-1", **differs) + others + bought("r-1") + bought("r-2") + others
+    take("purchases", PURCHASES + bought("r-1"))
+
+    report = take("purchases", PURCHASES + file + bought("r-2", **differs), dry_run=dry_run)
+
+    assert counts(report) == (1 + between, 0, 1 + between, 2)
+    assert refusals(report) == [(2, CONTRADICTED), (5 + 2 * between, CONTRADICTED)]
+    assert balance(people["e-1"]) == 100 + (0 if dry_run else 100 * (1 + between))
+    assert balance(people["e-2"]) == 0 and wrong() == []
+
+
+@pytest.mark.parametrize(("who", "fate"), [("e-1", (1, 0, 1, 0)), ("e-2", (1, 0, 0, 1))])
+def test_a_till_that_is_quicker_than_the_file_is_heard(people, monkeypatch, who, fate):
+    """The receipt comes into the books after the file has looked for it there."""
+    file = PURCHASES + bought("r-1", who=who) + bought("r-2")
+    look = imports.purchases.shown_before
+
+    def then_the_till(named):
+        monkeypatch.setattr(imports.purchases, "shown_before", look)
+        found = look(named)
+        take("purchases", PURCHASES + bought("r-1"))
+        return found
+
+    monkeypatch.setattr(imports.purchases, "shown_before", then_the_till)
+    report = take("purchases", file)
+
+    assert counts(report) == fate and count(Purchase) == 2 and wrong() == []
+
+
 @pytest.mark.parametrize("dry_run", [True, False])
 @pytest.mark.parametrize("between", [0, 3])
 def test_a_receipt_twice_in_one_file_is_known_the_second_time(people, smalls, dry_run, between):
     others = "".join(bought(f"o-{n}") for n in range(between))
-    file = PURCHASES + bought("r-1") + others + bought("r-1", who="e-2") + bought("r-1", store="B")
+    file = PURCHASES + bought("r-1") + others + bought("r-1") + bought("r-1", store="B")
 
     report = take("purchases", file, dry_run=dry_run)
 
@@ -322,6 +363,7 @@ def test_a_dry_run_of_receipts_says_the_same_and_changes_nothing(people, smalls)
         + bought("r-2")
         + bought("r-3", store="C")
         + bought("r-2")
+        + bought("r-2", who="e-2")
         + bought("r-4", who="e-9")
         + bought("r-5", who="e-2")
     )
@@ -329,7 +371,7 @@ def test_a_dry_run_of_receipts_says_the_same_and_changes_nothing(people, smalls)
     tried = take("purchases", file, dry_run=True)
 
     assert (count(Purchase), count(Store), balance(people["e-2"])) == (1, 1, 0)
-    assert counts(tried) == (3, 0, 2, 1)
+    assert counts(tried) == (3, 0, 2, 2)
     assert take("purchases", file) == {**tried, "dry_run": False}
     assert wrong() == []
 

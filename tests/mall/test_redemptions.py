@@ -10,7 +10,7 @@ from mall import clock, redemptions, vouchers
 from mall.errors import AlreadyCancelled, KeyReused, NotDelivered, NotFound
 from mall.guards import stock
 from mall.guards.client import RedisError
-from models import Account, Event, LedgerEntry, Redemption, Voucher, db
+from models import Account, Event, LedgerEntry, Redemption, Reward, Voucher, db
 from tests.makers import a_key
 from tests.mall.books import (
     balance,
@@ -70,11 +70,13 @@ def test_what_is_shipped_has_no_voucher_and_everything_else_has(
 ):
     member, reward = a_member(points=100), a_reward(kind=kind).id
 
-    answer = redeem(member, reward, address=ADDRESS)
+    address = None if has_code else ADDRESS
+
+    answer = redeem(member, reward, address=address)
 
     assert count(Voucher) == has_code
     assert (said(answer)["voucher"] is None) == (not has_code)
-    assert one(Redemption.address) == ADDRESS
+    assert one(Redemption.address) == address
 
 
 def test_a_gift_for_no_points_leaves_no_entry(a_member, a_reward, redeem):
@@ -165,6 +167,41 @@ def test_a_parcel_is_sent_and_its_number_may_be_corrected(a_member, a_reward, re
         ("shipped", "顺丰", "SF2")
     ]
     assert wrong() == []
+
+
+def test_what_has_a_voucher_is_never_sent_as_well_whatever_its_reward_has_become(
+    a_member, a_reward, redeem, ship
+):
+    reward = a_reward().id
+    trade = said(redeem(a_member(points=100), reward))["id"]
+    by_hand(sa.update(Reward).values(kind="delivery"))
+
+    with pytest.raises(NotDelivered):
+        ship(trade)
+    by_hand(sa.update(Redemption).values(address=ADDRESS))
+    with pytest.raises(NotDelivered):
+        ship(trade)
+
+    assert rows(Redemption.state) == [("issued",)]
+
+
+def test_a_parcel_leaves_whatever_its_reward_has_become_but_not_without_an_address(
+    a_member, a_reward, redeem, ship
+):
+    reward = a_reward(kind="delivery").id
+    member = a_member(points=200)
+    trade, lost = (said(redeem(member, reward, address=ADDRESS))["id"] for _ in range(2))
+    by_hand(sa.update(Reward).values(kind="pickup"))
+    by_hand(sa.update(Redemption).where(Redemption.id == lost).values(address=None))
+
+    ship(trade)
+    with pytest.raises(NotDelivered):
+        ship(lost)
+    by_hand(sa.update(Redemption).where(Redemption.id == lost).values(address=sa.null()))
+    with pytest.raises(NotDelivered):
+        ship(lost)
+
+    assert rows(Redemption.state, order=Redemption.id) == [("shipped",), ("issued",)]
 
 
 def test_what_is_fetched_or_taken_back_or_nobodys_is_not_sent(

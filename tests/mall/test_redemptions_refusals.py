@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from mall import clock, gates, redemptions, rewards
 from mall.errors import (
     AddressNeeded,
+    AddressNotNeeded,
     Closed,
     LimitReached,
     NotEnoughPoints,
@@ -64,13 +65,16 @@ def no_traces(points, reward, units):
 
 REFUSALS = [
     (NotEnoughPoints, {"price_points": 501}, {}, {"short_by": 1}),
-    (SoldOut, {"units": 0}, {}, {}),
-    (SoldOut, {"units": 1}, {"quantity": 2}, {}),
+    (SoldOut, {"units": 0}, {}, {"units_left": 0}),
+    (SoldOut, {"units": 49, "price_points": 5}, {"quantity": 99}, {"units_left": 49}),
     (LimitReached, {"per_member_limit": 1}, {"quantity": 2}, {"limit": 1, "period": "ever"}),
-    (Closed, {"published": False}, {}, {}),
+    (NotFound, {"published": False}, {}, {}),
     (TierTooLow, {"tier_min": "gold"}, {}, {"tier": "gold", "tier_name": "金卡会员"}),
     (PaymentNeeded, {"price_fen": 990}, {}, {"price_fen": 990}),
     (AddressNeeded, {"kind": "delivery"}, {}, {}),
+    (AddressNotNeeded, {"kind": "pickup"}, {"address": {"name": "李"}}, {}),
+    (AddressNotNeeded, {"kind": "virtual"}, {"address": {"name": "李"}}, {}),
+    (AddressNotNeeded, {"kind": "coupon"}, {"address": {"name": "李"}}, {}),
     (NotFound, {}, {"store_id": 404}, {}),
 ]
 

@@ -9,14 +9,16 @@ from sqlalchemy.exc import IntegrityError
 from mall import clock, redemptions, rewards
 from mall.errors import (
     ChangedMeanwhile,
+    KindFixed,
     Malformed,
+    NotDelivered,
     NotFound,
     SoldOut,
     StockPromised,
     TooManyUnits,
 )
 from mall.idempotency import Answer, Replayed
-from models import Reward, StockMove
+from models import Redemption, Reward, StockMove, Voucher
 from tests.makers import a_key
 from tests.mall.books import ask, by_hand, count, gate, one, rows, said, units_left, wrong
 from tests.mall.together import together
@@ -91,6 +93,46 @@ def test_of_two_admins_who_saw_one_version_the_second_is_told(app, a_reward):
     assert outcomes.count(reward) == 1
     losers = [each for each in outcomes if isinstance(each, ChangedMeanwhile)]
     assert len(losers) == 5 and {each.details["version"] for each in losers} == {2}
+
+
+def test_the_kind_may_change_until_the_first_redemption_and_never_after(a_member, a_reward, now):
+    """What was granted with a voucher would else be sent as a parcel too."""
+    reward, member = a_reward().id, a_member(points=100)
+    for version, kind in enumerate(("delivery", "pickup"), start=1):
+        rewards.change(reward, {"kind": kind}, version=version)
+    trade = said(redemptions.redeem(ask(member, reward), now=now))["id"]
+
+    with pytest.raises(KindFixed):
+        rewards.change(reward, {"kind": "delivery", "sort": 9}, version=3)
+    redemptions.cancel(member, trade, key=a_key(member), now=now)
+    with pytest.raises(KindFixed):
+        rewards.change(reward, {"kind": "delivery"}, version=3)
+    with pytest.raises(ChangedMeanwhile):
+        rewards.change(reward, {"kind": "delivery"}, version=2)
+    rewards.change(reward, {"kind": "pickup", "sort": 1}, version=3)
+
+    assert rows(Reward.kind, Reward.sort, Reward.version) == [("pickup", 1, 4)]
+
+
+def test_a_kind_changed_while_shoppers_come_never_leaves_both_a_voucher_and_a_parcel(
+    app, a_member, a_reward, now
+):
+    reward = a_reward(price_points=1).id
+    members = [a_member(points=1) for _ in range(6)]
+    works = [lambda m=m: redemptions.redeem(ask(m, reward), now=now) for m in members]
+
+    outcomes = together(
+        app, [*works, lambda: rewards.change(reward, {"kind": "virtual"}, version=1)]
+    )
+
+    assert sum(isinstance(each, Answer) for each in outcomes) == 6
+    assert rows(Voucher.redemption_id, order=Voucher.redemption_id) == rows(
+        Redemption.id, order=Redemption.id
+    )
+    for (trade,) in rows(Redemption.id):
+        parcel = {"carrier": "顺丰", "tracking_no": "SF1"}
+        with pytest.raises(NotDelivered):
+            redemptions.ship(trade, parcel, key=a_key(None, None), now=now)
 
 
 def test_a_change_renews_the_gate(a_reward):
@@ -202,8 +244,8 @@ def test_units_are_taken_only_where_enough_are_left_and_shown(a_reward):
     few, hidden = a_reward(units=2).id, a_reward(units=9, published=False).id
     rewards.take_many({few: 2})
 
-    for reward in (few, hidden):
-        with pytest.raises(SoldOut):
+    for reward, error in ((few, SoldOut), (hidden, NotFound), (404, NotFound)):
+        with pytest.raises(error):
             rewards.take_many({reward: 1})
 
     assert rows(Reward.units_left, Reward.units_promised, order=Reward.id) == [(0, 2), (9, 0)]

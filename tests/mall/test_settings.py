@@ -52,14 +52,19 @@ def test_an_empty_value_or_one_of_blanks_is_none(tmp_path):
         ("postgresql://u@h/db", "postgresql+psycopg://u@h/db"),
         ("postgres://u@h/db", "postgresql+psycopg://u@h/db"),
         ("postgresql+psycopg://u@h/db", "postgresql+psycopg://u@h/db"),
-        ("sqlite:///x.db", "sqlite:///x.db"),
+        ("sqlite:////x/y.db", "sqlite:////x/y.db"),
+        ("sqlite:///x.db", "sqlite:////data/x.db"),
+        ("sqlite:///x y/店.db?timeout=9", "sqlite:////data/x y/店.db?timeout=9"),
     ],
 )
 def test_an_address_of_a_database_is_taken_as_people_write_it(given, used):
-    assert load({"DATABASE_URL": given}).database_url == used
+    assert load({"DATABASE_URL": given, "DATA_DIR": "/data"}).database_url == used
 
 
-@pytest.mark.parametrize("url", ["redis://h:1/0", "rediss://h", "unix:///run/r.sock"])
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h:1/0", "redis://h:1/", "rediss://h", "unix:///run/r.sock", "unix://:p@/r.sock"],
+)
 def test_redis_may_be_anywhere(url):
     read = load({"REDIS_URL": url})
 
@@ -97,6 +102,10 @@ def test_a_folder_may_be_named_from_home(monkeypatch):
         ("SHOP_TIMEZONE", "Asia"),
         ("WECHAT_API_URL", "ftp://x"),
         ("WECHAT_API_URL", "http://[::1"),
+        ("WECHAT_API_URL", "http://"),
+        ("WECHAT_API_URL", "https:///path"),
+        ("WECHAT_API_URL", "http://:80"),
+        ("WECHAT_API_URL", "http://h:port"),
         ("DATA_DIR", "~nobody-of-that-name/shop"),
     ],
 )
@@ -112,6 +121,16 @@ def test_a_wrong_value_gives_one_sentence_that_names_the_setting(name, value):
     [
         ("DATABASE_URL", f"mysql://u:{SECRET}@h/db"),
         ("DATABASE_URL", SECRET),
+        ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("DATABASE_URL", "sqlite:///:memory:?cache=shared"),
+        ("DATABASE_URL", "sqlite:///file:x?mode=memory&uri=true"),
+        ("DATABASE_URL", f"postgresql://u:{SECRET}@h:port/db"),
+        ("REDIS_URL", f"redis://:{SECRET}@127.0.0.1:6379/abc"),
+        ("REDIS_URL", f"redis://:{SECRET}@127.0.0.1:6379/0/1"),
+        ("REDIS_URL", "unix://"),
+        ("REDIS_URL", "unix:///"),
+        ("REDIS_URL", "unix://run/redis.sock"),
         ("REDIS_URL", f"http://:{SECRET}@h"),
         ("REDIS_URL", f"redis://:{SECRET}@[::1"),
         ("SECRET_KEYS", SECRET),
@@ -148,6 +167,13 @@ def test_wechats_secret_is_needed_with_its_app_id():
     )
     read = load({"WECHAT_APPID": "wx1", "WECHAT_SECRET": SECRET})
     assert not read.sandbox
+
+
+def test_wechats_secret_alone_does_not_open_the_demo_shop():
+    sentence = refusal(WECHAT_SECRET=SECRET)
+
+    assert sentence.startswith("WECHAT_APPID is empty, but WECHAT_SECRET is set")
+    assert SECRET not in sentence
 
 
 def test_the_clock_is_moved_with_the_sandbox_only():

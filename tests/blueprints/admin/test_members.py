@@ -65,6 +65,11 @@ def test_what_is_sought_means_itself(people, found):
     assert results == dict.fromkeys(texts, [])
 
 
+@pytest.mark.parametrize("nothing", ["", " "])
+def test_a_search_for_nothing_is_none(people, found, nothing):
+    assert found(nothing) == [shopper.id for shopper in reversed(people)]
+
+
 def test_without_a_search_all_are_listed_newest_first(people, as_staff):
     answer = as_staff("admin").get("/admin/members")
 
@@ -77,11 +82,11 @@ def test_without_a_search_all_are_listed_newest_first(people, as_staff):
 
 def test_a_search_that_can_not_be_read_is_refused(as_staff):
     admin = as_staff("admin")
-    wrong = ["", "x" * 65, "a\0b"]
+    wrong = ["x" * 65, "a\0b"]
 
     answers = [admin.get("/admin/members", query_string={"q": q}) for q in wrong]
 
-    assert [(a.status_code, a.json["code"]) for a in answers] == [(400, "malformed")] * 3
+    assert [(a.status_code, a.json["code"]) for a in answers] == [(400, "malformed")] * 2
 
 
 @pytest.mark.covers("A10", "A5", "I2")

@@ -71,6 +71,7 @@ def test_a_filter_that_can_not_be_read_is_refused(as_staff):
     admin = as_staff("admin")
     wrong = ["state=gone", "state=", "reward_id=0", f"reward_id={2**63}", f"store_id={'9' * 30}"]
     wrong += ["store_id=x", "reward_id=1.0", "day=0001-01-01", "day=9999-12-31", "day=2026-02-30"]
+    wrong += ["reward_id=%D9%A3", "store_id=1_0", "state=issued&state=used", "unknown=1&unknown=1"]
 
     answers = [admin.get(f"/admin/redemptions?{query}") for query in wrong]
 

@@ -136,6 +136,8 @@ def test_what_is_missing_or_makes_no_sense_is_refused(admin):
             {"image_url": "http://example.com/x.png"},
             {"image_url": "javascript:alert(1)"},
             {"image_url": "/x.png\n"},
+            {"image_url": "//evil.example/x.png"},
+            {"image_url": "/\\evil.example/x.png"},
             {"image_url": "/x y.png"},
             {"opens_at": "2026-01-01T00:00:00"},
             {"opens_at": "9999-12-31T23:59:59-12:00"},

@@ -121,7 +121,8 @@ def test_a_phone_code_that_wechat_refuses_binds_nothing(as_shopper):
 
     refused = shopper.post("/me/phone", {"code": "stale"})
 
-    assert (refused.status_code, refused.json["code"]) == (401, "wechat_code_invalid")
+    assert (refused.status_code, refused.json["code"]) == (400, "phone_code_invalid")
+    assert refused.json["detail"] == "手机号授权已失效，请重新点击授权"
     assert shopper.get("/me").json["phone_masked"] is None
 
 

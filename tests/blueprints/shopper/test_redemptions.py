@@ -86,13 +86,22 @@ def test_a_delivery_needs_an_address(as_shopper, a_reward):
     assert {refused(answer) for answer in partial} == {(400, "malformed")}
 
 
+@pytest.mark.parametrize("kind", ["pickup", "virtual", "coupon"])
+def test_what_is_not_sent_takes_no_address(kind, as_shopper, a_reward):
+    shopper, reward = as_shopper("one"), a_reward(kind=kind, price_points=0)
+
+    answer = ask(shopper, reward, address=ADDRESS)
+
+    assert refused(answer) == (400, "address_not_needed")
+
+
 @pytest.mark.covers("E4", "E2")
 def test_each_rule_refuses_by_its_own_code_with_its_numbers(as_shopper, a_reward, grant_points):
     shopper, now = as_shopper("one"), clock.now()
     grant_points(shopper, 150)
     opens_at = now + DAY
     cases = {
-        "sold_out": (a_reward(units=0), {}),
+        "sold_out": (a_reward(units=0), {"units_left": 0}),
         "not_enough_points": (a_reward(price_points=200), {"short_by": 50}),
         "limit_reached": (
             a_reward(price_points=0, per_member_limit=1, limit_period="day"),
@@ -115,6 +124,25 @@ def test_each_rule_refuses_by_its_own_code_with_its_numbers(as_shopper, a_reward
     assert available(shopper) == 150
 
 
+@pytest.mark.covers("E3")
+@pytest.mark.parametrize(
+    ("units", "zh", "en"),
+    [(2, "库存不足，仅剩 2 件", "Only 2 left."), (0, "已兑完", "Sold out.")],
+)
+def test_too_large_a_quantity_is_told_what_is_left(units, zh, en, as_shopper, a_reward):
+    shopper, reward = as_shopper("one"), a_reward(price_points=0, units=units)
+    body = {"reward_id": reward.id, "quantity": 3}
+
+    said = [
+        shopper.post("/me/redemptions", body, headers={"Accept-Language": language})
+        for language in ("zh", "en")
+    ]
+
+    assert [refused(answer) for answer in said] == [(409, "sold_out")] * 2
+    assert [answer.json["detail"] for answer in said] == [zh, en]
+    assert {answer.json["units_left"] for answer in said} == {units}
+
+
 def test_a_refusal_leaves_no_trace(as_shopper, as_staff, a_reward, grant_points):
     shopper, reward = as_shopper("one"), a_reward(price_points=100, units=2)
     grant_points(shopper, 99)
@@ -128,14 +156,14 @@ def test_a_refusal_leaves_no_trace(as_shopper, as_staff, a_reward, grant_points)
 
 
 @pytest.mark.covers("E4")
-def test_a_reward_taken_off_the_shelf_is_closed(as_shopper, as_staff, a_reward):
+def test_a_reward_taken_off_the_shelf_is_not_there(as_shopper, as_staff, a_reward):
     shopper, reward, admin = as_shopper("one"), a_reward(price_points=0), as_staff("admin")
     path = f"/admin/rewards/{reward.id}"
     admin.patch(path, {"published": False}, headers={"If-Match": admin.get(path).headers["ETag"]})
 
     answer = ask(shopper, reward)
 
-    assert refused(answer) == (409, "closed")
+    assert refused(answer) == refused(shopper.get(f"/rewards/{reward.id}")) == (404, "not_found")
 
 
 @pytest.mark.covers("E4")
