@@ -40,6 +40,20 @@ class Problem(ma.Schema):
         unknown = ma.INCLUDE
 
 
+class Alive(ma.Schema):
+    status = fields.String(required=True, validate=ma.validate.OneOf(["ok"]))
+
+
+class Ready(ma.Schema):
+    status = fields.String(required=True, validate=ma.validate.OneOf(["ok", "unavailable"]))
+    database = fields.String(
+        required=True, validate=ma.validate.OneOf(["ok", "not migrated", "unreachable"])
+    )
+    redis = fields.String(required=True, validate=ma.validate.OneOf(["ok", "unreachable"]))
+    sandbox = fields.Boolean(required=True)
+    version = fields.String(required=True)
+
+
 class IdConverter(IntegerConverter):
     """An id in a path; what no id can be leads nowhere, whatever the method."""
 
@@ -55,6 +69,8 @@ class Refusals(BasePlugin):
     def operation_helper(
         self, path: Any = None, operations: Any = None, *, rule: Any = None, **_: Any
     ) -> None:
+        if "." not in rule.endpoint:
+            return  # a plain route, which says all of itself
         audience, *noun, _name = rule.endpoint.split(".")
         for method, operation in operations.items():
             operation["operationId"] = rule.endpoint
@@ -74,6 +90,10 @@ def _statuses(method: str, operation: dict[str, Any], *, in_path: bool) -> Itera
         yield from (400, 422)
 
 
+def _content(kind: str, schema: Any) -> dict[str, Any]:
+    return {kind: {"schema": schema}}
+
+
 class Api(SmorestApi):
     ERROR_SCHEMA = Problem
 
@@ -86,9 +106,37 @@ class Api(SmorestApi):
     def register_blueprint(self, blp: Any, **options: Any) -> None:
         """Register a folder, with a tag for each noun in it."""
         super().register_blueprint(blp, **options)
+        if blp._blueprints:
+            self.spec._tags.pop()  # the folder's own, under which nothing is filed
         for child, _ in blp._blueprints:
             tag = {"name": f"{blp.name}: {child.name}", "description": child.description}
             self.spec.tag(tag)
+
+    def describe_plain_routes(self, app: Flask) -> None:
+        """Say what the routes outside the contract's base path answer."""
+        self.spec.tag({"name": "machine", "description": "For load balancers and Prometheus"})
+        alive, ready = _content("application/json", Alive), _content("application/json", Ready)
+        self._plain(app, "livez", "Whether the process is alive.", {200: alive})
+        told = "Whether the database is reachable and migrated; Redis only degrades."
+        self._plain(app, "readyz", told, {200: ready, 503: ready})
+        numbers = _content("text/plain", {"type": "string"})
+        self._plain(app, "metrics", "Numbers for Prometheus.", {200: numbers})
+
+    def _plain(
+        self, app: Flask, name: str, summary: str, answers: dict[int, dict[str, Any]]
+    ) -> None:
+        operation = {
+            "operationId": name,
+            "summary": summary,
+            "tags": ["machine"],
+            "security": [],
+            "responses": {
+                str(status): {"description": HTTPStatus(status).phrase, "content": content}
+                for status, content in answers.items()
+            },
+        }
+        rule = next(app.url_map.iter_rules(name))
+        self.spec.path(rule=rule, operations={"get": operation})
 
     def _register_responses(self) -> None:
         """Refusals are problem+json."""

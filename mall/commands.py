@@ -46,6 +46,14 @@ def open_shop() -> None:
         click.echo("演示店铺已就绪 The demo shop is filled.")
 
 
+@shop_group.command("prepare")
+@click.pass_context
+def prepare(context: click.Context) -> None:
+    """Migrate, then open: what a start needs, in one process."""
+    context.invoke(migrate)
+    context.invoke(open_shop)
+
+
 def _import(take: Callable[..., Report], path: str, dry_run: bool, **choices: bool) -> None:
     """Run an import; the bar goes to stderr, the summary on stdout is for programs."""
     with (

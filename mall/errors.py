@@ -237,11 +237,8 @@ class SoldOut(Refused):
     code, zh, en = "sold_out", "已兑完", "Sold out."
     some_left = {"zh": "库存不足，仅剩 {units_left} 件", "en": "Only {units_left} left."}
 
-    def __init__(self, *, units_left: int) -> None:
-        super().__init__(units_left=units_left)
-
     def sentence(self, language: str = "zh") -> str:
-        if self.details["units_left"]:
+        if self.details.get("units_left"):
             return self.some_left[language].format(**self.details)
         return super().sentence(language)
 

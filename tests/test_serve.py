@@ -7,16 +7,20 @@ import random
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mall.serve import manager, programs
+from mall.serve.children import Ends
 
 pytestmark = [
     pytest.mark.xdist_group("serve"),
@@ -42,9 +46,8 @@ def until(answer: Callable[[], object], within_s: float, what: str) -> None:
 
 def a_free_port() -> int:
     for port in random.sample(PORTS, 200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+        if not listens(port):
+            return port
     raise AssertionError("no free port")
 
 
@@ -225,7 +228,7 @@ def test_a_broken_key_ring_is_refused_without_being_shown(a_copy):
 def test_a_taken_port_is_named_in_one_sentence(a_copy):
     copy = a_copy()
     with socket.create_server(("127.0.0.1", copy.port)):
-        assert_one_sentence(copy, 1, str(copy.port), "PORT")
+        assert_one_sentence(copy, 1, str(copy.port), "Set another PORT.")
 
 
 def test_a_second_copy_on_one_data_dir_is_told_who_has_it(a_copy, running):
@@ -235,17 +238,43 @@ def test_a_second_copy_on_one_data_dir_is_told_who_has_it(a_copy, running):
     assert running.answers()
 
 
-def test_a_failing_migration_stops_everything_and_shows_why(a_copy):
+def test_a_taken_address_is_no_matter_of_the_port(a_copy):
+    copy = a_copy(HOST="192.0.2.1")  # of nobody's: RFC 5737
+
+    assert_one_sentence(copy, 1, "HOST 192.0.2.1", "Set another HOST.")
+
+
+def test_a_database_that_is_away_is_said_in_one_sentence_before_anything_starts(a_copy):
     nobody = f"postgresql://shop:unsaid-password@127.0.0.1:{a_free_port()}/shop"
     copy = a_copy(DATABASE_URL=nobody)
+    shown = nobody.replace("unsaid-password", "***").replace("://", "+psycopg://")
+
+    assert_one_sentence(copy, 1, f"DATABASE_URL {shown} can't be used", "refused")
+
+    assert not (copy.data_dir / "redis.log").exists()
+    assert_nothing_left(copy)
+
+
+def test_a_database_that_is_none_is_said_in_one_sentence(a_copy):
+    copy = a_copy(DATABASE_URL="sqlite:///notes.txt")
+    copy.data_dir.mkdir()
+    (copy.data_dir / "notes.txt").write_text("no database " * 100)
+
+    assert_one_sentence(copy, 2, f"DATABASE_URL sqlite:///{copy.data_dir}/notes.txt", "not a data")
+
+
+def test_a_failing_migration_stops_everything_and_shows_why(a_copy):
+    copy = a_copy()
+    copy.data_dir.mkdir()
+    with closing(sqlite3.connect(copy.data_dir / "mall.db")) as database, database:
+        database.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        database.execute("INSERT INTO alembic_version VALUES ('of-another-shop')")
 
     copy.begin()
 
     assert copy.code_when_ended(START_S) == 1
-    assert "shop migrate" in copy.output.splitlines()[-1]
-    shown = nobody.replace("unsaid-password", "***").replace("://", "+psycopg://")
-    assert f"DATABASE_URL {shown} can't be used" in copy.output
-    assert "refused" in copy.output and "Traceback" not in copy.output
+    assert "shop prepare" in copy.output.splitlines()[-1]
+    assert "of-another-shop" in copy.output and "Traceback" not in copy.output
     assert_nothing_left(copy)
 
 
@@ -297,7 +326,7 @@ def test_the_key_ring_is_nobody_elses(running):
 
 
 @pytest.mark.parametrize(
-    "marks", [("valkey-server",), ("jobs", "work"), ("gunicorn",), ("blueprints.sandbox",)]
+    "marks", [("valkey-server",), ("jobs\0work",), ("gunicorn",), ("blueprints.sandbox",)]
 )
 def test_a_killed_child_is_replaced(running, marks):
     before = running.child(*marks)
@@ -311,10 +340,66 @@ def test_a_killed_child_is_replaced(running, marks):
     assert not running.pids(*marks) & {before}
 
 
+def test_a_child_that_dies_again_and_again_ends_everything_soon(a_copy):
+    copy = a_copy()
+    copy.start()
+    killed: set[int] = set()
+
+    def kill_the_worker() -> bool:
+        worker = copy.child("jobs\0work")
+        if worker is not None and worker not in killed:
+            os.kill(worker, signal.SIGKILL)
+            killed.add(worker)
+        return copy.code is not None
+
+    until(kill_the_worker, 15.0, "the end of a shop whose worker can't live")
+    assert copy.code == 1
+    assert "died too often" in copy.output.splitlines()[-1] and len(killed) == 4
+    assert_nothing_left(copy)
+
+
+def test_an_idle_connection_delays_no_end_and_a_request_under_way_is_answered(a_copy):
+    copy = a_copy()
+    copy.start()
+    idle, asking = (http.client.HTTPConnection("127.0.0.1", copy.port, timeout=5) for _ in "12")
+    with closing(idle), closing(asking):
+        for connection in (idle, asking):
+            connection.request("GET", "/livez")
+            connection.getresponse().read()
+        body = b'{"code": "sandbox-late"}'
+        asking.putrequest("POST", "/api/v1/auth/wechat")
+        for header in (("Content-Type", "application/json"), ("Content-Length", str(len(body)))):
+            asking.putheader(*header)
+        asking.endheaders()
+        asking.send(body[:9])
+
+        os.kill(copy.pid, signal.SIGTERM)
+        asked_at = time.monotonic()
+        assert idle.sock is not None and idle.sock.recv(1) == b""
+        closed_after_s = time.monotonic() - asked_at
+        asking.send(body[9:])
+
+        assert asking.getresponse().status == 200
+        assert closed_after_s < 1.9, "gunicorn itself would wait for two seconds"
+    assert copy.code_when_ended() == 0
+    assert_nothing_left(copy)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_request_gets_its_grace_and_the_machine_a_second_to_spare():
+    budgets = [manager.ENDED_WITHIN_S[turn] for turn in Ends]
+
+    assert programs.GRACE_S + 0.5 <= budgets[0] < budgets[1] < budgets[2] <= END_S - 1
+
+
 def test_a_child_that_does_not_answer_is_killed_within_five_seconds(a_copy):
     copy = a_copy()
     copy.start()
-    stuck = copy.child("jobs", "work")
+    stuck = copy.child("jobs\0work")
     assert stuck is not None
     os.kill(stuck, signal.SIGSTOP)
 
@@ -326,7 +411,7 @@ def test_a_child_that_does_not_answer_is_killed_within_five_seconds(a_copy):
 def test_a_second_ctrl_c_does_not_wait(a_copy):
     copy = a_copy()
     copy.start()
-    stuck = copy.child("jobs", "work")
+    stuck = copy.child("jobs\0work")
     assert stuck is not None
     os.kill(stuck, signal.SIGSTOP)
 

@@ -16,6 +16,8 @@ from typing import IO
 from mall.serve.place import CannotStart
 
 DEATHS_A_MINUTE = 10
+QUICK_DEATHS = 4  # in a row, each within QUICK_S of its start: another would die as well
+QUICK_S = 8.0
 DELAYS_S = (0.0, 0.5, 1.0, 2.0, 4.0)  # before the first, second ... restart within a minute
 KILLED_ENDS_S = 0.5
 PR_SET_PDEATHSIG = 1
@@ -45,12 +47,15 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     restart_at: float | None = None
     deaths: deque[float] = field(default_factory=deque)
+    started_at: float = 0.0
+    quick_deaths: int = 0
 
     def start(self, environment: Mapping[str, str], folder: Path) -> None:
         """Start the program; it gets SIGTERM should the manager die without a word (on Linux)."""
         manager = os.getpid()
         shown = self.output in (None, subprocess.DEVNULL)  # what it says of errors, at least
         self.restart_at = None
+        self.started_at = time.monotonic()
         try:
             self.process = subprocess.Popen(
                 self.command,
@@ -98,7 +103,8 @@ class Child:
         while self.deaths and self.deaths[0] < now - 60:
             self.deaths.popleft()
         self.deaths.append(now)
-        if len(self.deaths) > DEATHS_A_MINUTE:
+        self.quick_deaths = self.quick_deaths + 1 if now - self.started_at < QUICK_S else 0
+        if len(self.deaths) > DEATHS_A_MINUTE or self.quick_deaths >= QUICK_DEATHS:
             return None
         delay_s = DELAYS_S[min(len(self.deaths), len(DELAYS_S)) - 1]
         self.restart_at = now + delay_s

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from mall.serve import place, programs
+from mall.serve import database, place, programs
 from mall.serve.children import Child, Ends
 from mall.serve.place import CannotStart
 from mall.serve.signals import Signals
@@ -18,7 +18,7 @@ from mall.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.05
 IDLE_S = 60.0
-ENDED_WITHIN_S = {Ends.FIRST: 3.3, Ends.THEN: 3.7, Ends.LAST: 4.5}  # after somebody asked
+ENDED_WITHIN_S = {Ends.FIRST: 2.6, Ends.THEN: 3.0, Ends.LAST: 3.8}  # of five, after somebody asked
 SHOWN_OUTPUT_BYTES = 20_000
 AS_ROOT = "ignore:You're running the worker with superuser privileges"  # as containers do
 
@@ -42,24 +42,30 @@ class Manager:
         self.listener = listener
         self.family_lock = family_lock
         self.children: list[Child] = []
-        self.starting: Child | None = None  # not yet one of those that are replaced
+        self.starting: list[Child] = []  # not yet of those that are replaced
 
     def start(self) -> None:
-        """Start everything in order; each waits until the one before is ready."""
+        """Start everything; what serves the shop waits until its stores and WeChat are ready."""
+        database.probe(self.settings.database_url)
+        stores = []
         if self.settings.embedded_redis:
-            self._add(programs.redis(self.settings))
+            stores.append(programs.redis(self.settings))
         elif reason := programs.why_no_redis(self.settings.redis_url):
             say(f"REDIS_URL does not answer ({reason}): hot rewards and jobs wait until it does.")
         if self.settings.sandbox and not self.settings.wechat_api_url:
             port = place.free_port()
-            self._add(programs.sandbox(self.settings, port))
+            stores.append(programs.sandbox(self.settings, port))
             address = f"http://{place.LOOPBACK}:{port}"
             self.settings = dataclasses.replace(self.settings, wechat_api_url=address)
-        self._run(programs.flask("shop", "migrate"))
-        self._run(programs.flask("shop", "open"))
-        self._add(programs.web(self.settings, self.listener))
-        self._add(programs.worker())
-        self._add(programs.beat(self.settings))
+        for child in stores:
+            self._spawn(child)
+        self._run(programs.flask("shop", "prepare"))  # meanwhile those get ready
+        for child in stores:
+            self._await(child)
+        web = programs.web(self.settings, self.listener)
+        for child in (web, programs.worker(), programs.beat(self.settings)):
+            self._spawn(child)
+            self._await(child)
 
     def supervise(self) -> None:
         """Replace what dies; ends with Stop, or with CannotStart when one dies too often."""
@@ -72,7 +78,7 @@ class Manager:
         """End everything in order within five seconds of the wish, by force where needed."""
         asked_at = self.signals.asked_at or time.monotonic()
         self.listener.close()
-        living = self.children + ([self.starting] if self.starting else [])
+        living = self.children + self.starting
         for turn in Ends:
             of_turn = [child for child in living if child.ends == turn]
             for child in of_turn:
@@ -86,9 +92,8 @@ class Manager:
         if self.settings.embedded_redis:
             (self.settings.data_dir / "redis.sock").unlink(missing_ok=True)
 
-    def _add(self, child: Child) -> None:
-        """Start a child that stays, and wait until it is ready."""
-        self._spawn(child)
+    def _await(self, child: Child) -> None:
+        """Wait until a child that stays is ready; from then on it is replaced if it dies."""
         end = time.monotonic() + child.ready_within_s
         while reason := child.why_not_ready():
             if child.code is not None:
@@ -99,8 +104,8 @@ class Manager:
                 )
             self._watch()
             self.signals.pause(POLL_S)
+        self.starting.remove(child)
         self.children.append(child)
-        self.starting = None
 
     def _run(self, child: Child) -> None:
         """Run a child that ends by itself; what it prints is shown if it fails."""
@@ -115,12 +120,12 @@ class Manager:
             if child.code != 0:
                 say(_tail_of(output.fileno()))
                 raise CannotStart(f"{child.name} {_ended(child)}")
-        self.starting = None
+        self.starting.remove(child)
 
     def _spawn(self, child: Child) -> None:
         self.signals.check()
         child.descriptors += (self.family_lock,)
-        self.starting = child
+        self.starting.append(child)
         child.start(self._environment(), ROOT)
 
     def _environment(self) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from mall.serve.place import LOOPBACK, CannotStart
 from mall.settings import Settings
 
 PROBE_S = 1.0
-GRACE_S = 3  # what the web server gives requests under way when it ends
+GRACE_S = 2  # what the web server gives requests under way when it ends
 KEEP_ALIVE_S = 75  # longer than a proxy keeps an idle connection, so that it closes first
 WORKER_THREADS = 2
 SHARED_MEMORY = Path("/dev/shm")
@@ -93,6 +93,7 @@ def web(settings: Settings, listener: socket.socket) -> Child:
     """The web server, on the port the manager listens on for it."""
     command = [
         *(sys.executable, "-m", "gunicorn", "app:create_app()"),
+        *("--config", "python:mall.serve.web"),
         *("--bind", f"fd://{listener.fileno()}"),
         *("--workers", str(settings.web_workers)),
         *("--worker-class", "gthread", "--threads", str(settings.web_threads)),

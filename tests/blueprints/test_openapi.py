@@ -13,6 +13,9 @@ PUBLIC = {
     "POST /api/v1/auth/wechat",
     "POST /api/v1/auth/staff",
     "GET /api/v1/wxacodes/{invite_code}.png",
+    "GET /livez",
+    "GET /readyz",
+    "GET /metrics",
 }
 PROBLEM = "application/problem+json"
 
@@ -91,6 +94,7 @@ def test_every_operation_has_a_sentence_a_name_and_a_noun(document, operations):
     assert silent == set()
     assert len(names) == len(set(names))
     assert all(tags.get(tag) for each in operations.values() for tag in each["tags"])
+    assert set(tags) == {tag for each in operations.values() for tag in each["tags"]}
     assert {len(each["tags"]) for each in operations.values()} == {1}
 
 
@@ -150,8 +154,9 @@ def test_a_parameter_is_documented_once_and_none_is_lost(operations):
 def test_every_refusal_is_a_problem(document, operations):
     refusals = [
         resolved(document, response)
-        for each in operations.values()
+        for name, each in operations.items()
         for status, response in each["responses"].items()
+        if name != "GET /readyz"  # which says what is not ready in either case
         if status == "default" or int(status) >= 400
     ]
 
@@ -216,6 +221,22 @@ def test_no_body_and_no_answer_may_hold_what_is_not_said(document):
     assert {
         n for n, s in answers.items() if set(s.get("required", [])) != set(s["properties"])
     } == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/livez", "application/json"),
+        ("/readyz", "application/json"),
+        ("/metrics", "text/plain"),
+    ],
+)
+def test_what_a_machine_asks_is_told_as_it_is_answered(app, contract, path, kind):
+    with app.test_client() as client:
+        answer = client.get(path)
+
+    assert (answer.status_code, answer.mimetype) == (200, kind)
+    contract.check("GET", path, answer)
 
 
 def test_the_document_is_served_to_everybody_as_json(app):

@@ -6,9 +6,11 @@ import pytest
 import sqlalchemy as sa
 from celery.schedules import crontab
 
+from app import create_app
 from mall import clock, jobs, shop
 from mall.points import expiry
-from models import Account, Member, Purchase, Staff, Store
+from models import Account, Member, Purchase, Staff, Store, db
+from tests.conftest import settings_for
 from tests.mall.books import by_hand, count, one
 
 
@@ -28,6 +30,18 @@ def test_opening_the_shop_with_the_sandbox_fills_it_once(run):
     assert first.exit_code == again.exit_code == 0
     assert "演示店铺已就绪" in first.output and again.output == ""
     assert count(Store) == 2
+
+
+def test_a_start_migrates_and_opens_in_one_process(redis_url, tmp_path):
+    app = create_app(settings_for(f"sqlite:///{tmp_path}/new.db", redis_url, tmp_path))
+
+    first, again = (app.test_cli_runner().invoke(args=["shop", "prepare"]) for _ in range(2))
+
+    assert first.exit_code == again.exit_code == 0, first.output
+    assert "演示店铺已就绪" in first.output and again.output == ""
+    with app.app_context():
+        assert count(Store) == 2
+        db.engine.dispose()
 
 
 def test_opening_a_real_shop_fills_nothing(app, run, monkeypatch):
