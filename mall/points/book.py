@@ -109,10 +109,13 @@ class Book:
         return uses
 
     def expire_due(self, member_id: int) -> int:
-        """Write off lots whose time has come, an entry each; answers how many points went."""
+        """Write off lots whose time has come, first-expiring first, an entry each.
+
+        Answers how many points went.
+        """
         account = self.account(member_id)
         gone = 0
-        for lot in account.lots:
+        for lot in sorted(account.lots, key=LotInBook.place):
             if lot.is_due(self.now) and lot.points_left:
                 uses = [(lot, lot.points_left)]
                 cause = Cause("expire", "lot", lot.life, "system")
