@@ -16,6 +16,7 @@ from redis import Redis
 
 from app import create_app
 from mall import clock, jobs, shop, staff
+from mall.gates import keeper
 from mall.guards import client, stock
 from mall.guards.breaker import Breaker
 from models import GateMark, db
@@ -175,16 +176,23 @@ class Stage:
 
     @contextmanager
     def _adverse(self) -> Iterator[None]:
-        """Leases that end when it suits nobody; one reading of the clock; nothing in the log."""
+        """Leases that end when it suits nobody; one reading of the clock; nothing in the log.
+
+        The keeper's round has this schedule's reward only: with those of earlier schedules, the
+        same seed would be of more calls each time.
+        """
         kept = stock.LEASE_MS, stock.ADOPT_MS, clock.RESYNC_S
+        batches = keeper._batches
         stock.LEASE_MS, stock.ADOPT_MS = self.scenario.lease_ms, self.scenario.adopt_ms
         clock.now()
         clock.RESYNC_S = float("inf")
+        keeper._batches = lambda: iter([[self.world.reward_id]])
         logging.disable()
         try:
             yield
         finally:
             logging.disable(logging.NOTSET)
+            keeper._batches = batches
             stock.LEASE_MS, stock.ADOPT_MS, clock.RESYNC_S = kept
 
     # the plan, with what the history must know
