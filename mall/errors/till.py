@@ -1,0 +1,50 @@
+"""What is refused at the till: codes, receipts, vouchers."""
+
+from mall.errors.families import Malformed, Refused, TooMany
+
+
+class CodeInvalid(Malformed):
+    code, zh, en = "code_invalid", "无法识别的码", "This code is not one of ours."
+
+
+class CodeExpired(Refused):
+    code, zh, en = "code_expired", "会员码已过期，请刷新后重试", "This member code has expired."
+
+
+class CodeUsed(Refused):
+    code, zh, en = "code_used", "会员码已使用，请刷新后重试", "This member code has been used."
+
+
+class ScanExpired(Refused):
+    code, zh, en = "scan_expired", "扫码已超时，请重新扫码", "Please scan the member again."
+
+
+class ReceiptKnown(Refused):
+    code = "receipt_known"
+    zh, en = "小票已于 {at} 由 {by} 录入", "This receipt was recorded at {at} by {by}."
+
+
+class VoucherUsed(Refused):
+    code = "voucher_used"
+    zh, en = "已于 {used_at} 在 {store} 由 {clerk} 核销", "Used at {used_at} in {store} by {clerk}."
+
+
+class VoucherExpired(Refused):
+    code, zh, en = "voucher_expired", "券已过期", "This voucher has expired."
+
+
+class VoucherVoid(Refused):
+    code, zh, en = "voucher_void", "券已取消", "This voucher was cancelled."
+
+
+class VoucherLocked(TooMany):
+    code, zh, en = (
+        "voucher_guessing",
+        "错误次数过多，请稍后再试",
+        "Too many wrong codes, please wait.",
+    )
+    retry_after_s = 600
+
+
+class NameTaken(Refused):
+    code, zh, en = "name_taken", "名称或编号已被使用", "That name is taken."
