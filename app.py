@@ -96,7 +96,6 @@ def _engine_options(read: Settings) -> dict[str, Any]:
     if read.database_url.startswith("postgresql"):
         limits = "-c lock_timeout=2000 -c idle_in_transaction_session_timeout=30000"
         options["connect_args"] = {"options": limits, "connect_timeout": 3}
-        options["pool_pre_ping"] = True
     return options
 
 

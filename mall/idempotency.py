@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from mall import keys
-from mall.atomic import WAITED_TOO_LONG, atomic, sqlstate_of
+from mall.atomic import WAITED_TOO_LONG, atomic, read, sqlstate_of
 from mall.errors import KeyExpired, KeyInProgress, KeyReused
 from models import IdempotencyKey, db
 from models.base import insert, table_of
@@ -24,6 +24,12 @@ KEPT = timedelta(days=7)
 PRUNED_AT_ONCE = 1000
 PURPOSE = "stored answer"
 DONE, ABORTED = "done", "aborted"
+_table = table_of(IdempotencyKey)
+_ROW = sa.select(_table.c.fingerprint, _table.c.state, _table.c.status, _table.c.body).where(
+    _table.c.caller == sa.bindparam("of_caller"),
+    _table.c.route == sa.bindparam("of_route"),
+    _table.c.key == sa.bindparam("of_key"),
+)
 
 
 @dataclass(frozen=True)
@@ -146,19 +152,18 @@ def find(key: Key) -> Answer | None:
     """The stored answer of an earlier request with this key; raises where the key can't be used."""
     if key.text is None:
         return None
-    row = db.session.execute(_row_of(key)).one_or_none()
+    row = _row_of(key)
     return None if row is None or row.state == ABORTED else _answer(row, key)
 
 
-def _row_of(key: Key) -> sa.Select[str, str, int | None, bytes | None]:
-    table = IdempotencyKey
-    row = sa.select(table.fingerprint, table.state, table.status, table.body)
-    return row.where(table.caller == key.caller, table.route == key.route, table.key == key.text)
+def _row_of(key: Key) -> Any:
+    caller, route, text = _id(key)
+    rows = read(_ROW, {"of_caller": caller, "of_route": route, "of_key": text})
+    return rows[0] if rows else None
 
 
 def _twin_of(key: Key) -> Exception:
-    with atomic() as transaction:
-        row = transaction.execute(_row_of(key)).one_or_none()
+    row = _row_of(key)
     if row is None:
         return KeyInProgress()
     try:

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,7 +21,12 @@ NONCE_BYTES = 12
 
 def ring() -> dict[str, bytes]:
     """Key names to secrets, the signing one first."""
-    pairs = (part.partition(":") for part in current_app.config["SECRET_KEYS"].split(","))
+    return _ring(current_app.config["SECRET_KEYS"])
+
+
+@lru_cache(maxsize=16)
+def _ring(setting: str) -> dict[str, bytes]:
+    pairs = (part.partition(":") for part in setting.split(","))
     return {name: secret.encode() for name, _, secret in pairs}
 
 
@@ -32,13 +38,18 @@ def signing_name() -> str:
 def derived(purpose: str, name: str) -> bytes | None:
     """The 32-byte key for a purpose under a key of the ring; None where the ring has no such key."""
     secret = ring().get(name)
-    return None if secret is None else hmac.digest(secret, purpose.encode(), hashlib.sha256)
+    return None if secret is None else _derived(purpose, secret)
+
+
+@lru_cache(maxsize=256)
+def _derived(purpose: str, secret: bytes) -> bytes:
+    return hmac.digest(secret, purpose.encode(), "sha256")
 
 
 def digest(purpose: str, name: str, message: bytes) -> bytes | None:
     """HMAC-SHA256 of a message for a purpose: 32 bytes, or None for a key the ring does not have."""
     key = derived(purpose, name)
-    return None if key is None else hmac.digest(key, message, hashlib.sha256)
+    return None if key is None else hmac.digest(key, message, "sha256")
 
 
 def tag(purpose: str, name: str, message: bytes) -> str | None:

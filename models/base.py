@@ -1,5 +1,6 @@
 """The database: one `db`, the typed base of every model, and the column types they share."""
 
+import select
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,7 +8,7 @@ import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, mapped_column, registry
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -94,10 +95,27 @@ def let_go(_error: BaseException | None) -> None:
     It runs before the session's own end, which would raise instead: the answer is made by then,
     and a redemption that stands must not be told as a failure.
     """
+    if not db.session.registry.has():
+        return  # nothing was read through it
     try:
         db.session.rollback()
     except DBAPIError:
         db.session().invalidate()
+
+
+@sa.event.listens_for(sa.Pool, "checkout")
+def _let_no_dead_one_out(connection: Any, _entry: ConnectionPoolEntry, _proxy: Any) -> None:
+    """Nobody has asked an idle connection anything: if it has something to say, it was closed.
+
+    A ping would find the same, and cost every request a round trip.
+    """
+    server = getattr(connection, "pgconn", None)
+    if server is None:
+        return
+    listener = select.poll()
+    listener.register(server.socket, select.POLLIN)
+    if listener.poll(0):
+        raise InvalidatePoolError("the server has closed this connection")
 
 
 @sa.event.listens_for(sa.Engine, "connect")

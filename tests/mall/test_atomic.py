@@ -1,10 +1,12 @@
 """The transaction: all or nothing, and guards hear of its end once it is known."""
 
+from contextlib import ExitStack
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from mall.atomic import atomic
+from mall.atomic import atomic, read
 from mall.errors import NotFound, OutcomeUnknown, Unavailable
 from models import ShopSetting, Store, db
 from models.base import insert
@@ -264,3 +266,38 @@ def test_a_lock_that_another_holds_too_long_is_unavailable(app, stores, monkeypa
 
     want()
     assert count(Store, Store.address == "wanted") == 2
+
+
+# reading outside and inside
+
+
+def test_reading_inside_a_transaction_sees_what_it_has_written(app):
+    with atomic() as transaction:
+        write(transaction)
+        assert len(read(sa.select(ShopSetting))) == 1
+
+
+def test_reading_sees_each_time_what_stands_then(app):
+    query = sa.select(ShopSetting.name)
+    assert read(query) == []
+
+    with db.engine.connect().execution_options(writes=True) as other, other.begin():
+        other.execute(insert(ShopSetting).values(name="other", value=1))
+
+    assert read(query) == [("other",)]
+
+
+def test_idle_connections_that_the_server_closed_are_not_handed_out(on_postgresql):
+    """A pool full of them is what a restart leaves; the next request must not be the one to find out."""
+    backend = sa.text("SELECT pg_backend_pid()")
+    with ExitStack() as at_once:
+        pool = [at_once.enter_context(db.engine.connect()) for _ in range(4)]
+        pids = [connection.scalar(backend) for connection in pool]
+    with sa.create_engine(db.engine.url, poolclass=sa.NullPool).connect() as other:
+        for pid in pids:
+            other.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+
+    assert read(backend)[0][0] not in pids
+    with atomic() as transaction:
+        write(transaction)
+    assert count(ShopSetting) == 1
