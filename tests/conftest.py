@@ -19,7 +19,7 @@ from tests import servers
 from tests.caller import Caller, Contract
 from tests.fakes import FakeWeChat
 
-pytest_plugins = ["tests.makers"]
+pytest_plugins = ["tests.copies", "tests.makers"]
 
 PASSWORD = "a long password"
 SECRET_KEYS = "k2:" + "b" * 32 + ",k1:" + "a" * 32

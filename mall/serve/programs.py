@@ -96,7 +96,7 @@ def web(settings: Settings, listener: socket.socket) -> Child:
         *("--config", "python:mall.serve.web"),
         *("--bind", f"fd://{listener.fileno()}"),
         *("--workers", str(settings.web_workers)),
-        *("--worker-class", "gthread", "--threads", str(settings.web_threads)),
+        *("--worker-class", "mall.serve.fair.FairThreads", "--threads", str(settings.web_threads)),
         *("--worker-tmp-dir", _heartbeat_folder(settings.data_dir)),
         *("--keep-alive", str(KEEP_ALIVE_S)),
         *("--graceful-timeout", str(GRACE_S), "--no-control-socket", "--log-level", "warning"),
