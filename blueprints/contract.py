@@ -217,10 +217,12 @@ def idempotent(
     required: bool = True,
     sealed: bool = False,
     reveal: Callable[[bytes], bytes] | None = None,
+    finds: bool = True,
 ) -> Any:
     """Hand the view its `key`, and give the stored answer where the request was made before.
 
-    `sealed` answers are kept encrypted; `reveal` fills in what a stored answer leaves out.
+    `sealed` answers are kept encrypted; `reveal` fills in what a stored answer leaves out. With
+    `finds` off the verb looks for the stored answer itself.
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -228,7 +230,7 @@ def idempotent(
         def asked(*args: Any, **kwargs: Any) -> Any:
             key = _key(required, sealed)
             try:
-                stored = idempotency.find(key)
+                stored = idempotency.find(key) if finds else None
                 answer = _reply(stored) if stored else view(*args, key=key, **kwargs)
             except Replayed as twin:
                 answer = _reply(twin.answer)

@@ -1,6 +1,7 @@
 """Rewards: put on the shelf, counted, and taken under condition."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall import clock
-from mall.atomic import atomic
+from mall.atomic import atomic, read
 from mall.errors import (
     ChangedMeanwhile,
     Closed,
@@ -21,9 +22,11 @@ from mall.errors import (
     StockPromised,
     TooManyUnits,
 )
+from mall.guards import stock
+from mall.guards.client import RedisError
 from mall.idempotency import Answer, Key
 from models import Redemption, Reward, StockMove, db
-from models.base import insert
+from models.base import insert, table_of
 
 MAX_UNITS = 10**9  # with a move of as many, still a number the column holds
 STATE_PLENTY, STATE_LOW, STATE_SOLD_OUT = "plenty", "low", "sold_out"
@@ -101,7 +104,20 @@ def change(reward_id: int, values: dict[str, Any], *, version: int) -> Reward:
             raise KindFixed() if same else ChangedMeanwhile(version=reward.version)
         if reward.opens_at and reward.closes_at and reward.opens_at >= reward.closes_at:
             raise Malformed(errors={"closes_at": ["must be later than opens_at"]})
+        epoch = reward.epoch
+        transaction.after_commit(lambda: _close_gate_before(reward_id, epoch))
     return reward
+
+
+def _close_gate_before(reward_id: int, epoch: int) -> None:
+    """Close the gate that the change of an epoch has made one of the past.
+
+    Redemptions would find that out by its epoch; who was told "sold out" by it would not.
+    """
+    with suppress(
+        RedisError
+    ):  # one that is away is asked by nobody, and is looked at when it is back
+        stock.close(reward_id, epoch=epoch - 1)
 
 
 def _may_become(values: dict[str, Any]) -> sa.ColumnElement[bool]:
@@ -122,7 +138,7 @@ def move_stock(
     quantity = move["quantity"]
     with atomic() as transaction:
         key.claim(now=now)
-        units_left = transaction.execute(
+        moved = transaction.execute(
             sa.update(Reward)
             .where(
                 Reward.id == reward_id,
@@ -134,10 +150,12 @@ def move_stock(
                 units_stocked=Reward.units_stocked + quantity,
                 epoch=Reward.epoch + 1,
             )
-            .returning(Reward.units_left)
-        ).scalar()
-        if units_left is None:
+            .returning(Reward.units_left, Reward.epoch)
+        ).one_or_none()
+        if moved is None:
             raise _why_not(find(reward_id), quantity)
+        units_left, epoch = moved.units_left, moved.epoch
+        transaction.after_commit(lambda: _close_gate_before(reward_id, epoch))
         row = {**move, "reward_id": reward_id, "units_left_after": units_left}
         statement = insert(StockMove).values(**row, staff_id=staff_id, created_at=now)
         move_id = transaction.execute(statement.returning(StockMove.id)).scalar()
@@ -222,6 +240,10 @@ class Offer:
 
 def on_offer(reward_ids: Iterable[int]) -> dict[int, Offer]:
     """Rewards by id, as they stand now; those that don't exist are left out."""
-    columns = [getattr(Reward, field.name) for field in fields(Offer)]
-    query = sa.select(*columns).where(Reward.id.in_(set(reward_ids)))
-    return {row.id: Offer(*row) for row in db.session.execute(query)}
+    rows = read(_ON_OFFER, {"wanted": sorted(set(reward_ids))})
+    return {row.id: Offer(**row._asdict()) for row in rows}
+
+
+_ON_OFFER = sa.select(*[table_of(Reward).c[field.name] for field in fields(Offer)]).where(
+    table_of(Reward).c.id.in_(sa.bindparam("wanted", expanding=True))
+)

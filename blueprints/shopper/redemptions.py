@@ -60,13 +60,13 @@ class RedeemedOut(Out):
 
 
 @bp.post("/me/redemptions")
-@idempotent(reveal=vouchers.reveal)
+@idempotent(reveal=vouchers.reveal, finds=False)
 @bp.arguments(RedeemBody())
 @bp.response(201, RedeemedOut())
 @bp.alt_response(404, "NOT_FOUND")
 def redeem(body: dict, *, key):
     """Trade points for a reward."""
-    return reply(redemptions.redeem(Request(g.member_id, **body, key=key), now=clock.now()))
+    return reply(redemptions.redeem_together(Request(g.member_id, **body, key=key)))
 
 
 class RedemptionOut(Out):

@@ -4,6 +4,7 @@ from mall.redemptions.cancel import cancel, tell_gate
 from mall.redemptions.gate import Request
 from mall.redemptions.redeem import MAX_QUANTITY, ROUTE, redeem, redeem_many
 from mall.redemptions.ship import office_view, ship
+from mall.redemptions.together import redeem_together
 
 __all__ = [
     "MAX_QUANTITY",
@@ -13,6 +14,7 @@ __all__ = [
     "redeem",
     "office_view",
     "redeem_many",
+    "redeem_together",
     "ship",
     "tell_gate",
 ]

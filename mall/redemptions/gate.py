@@ -13,7 +13,6 @@ from mall.guards import stock
 from mall.guards.client import RedisError
 from mall.idempotency import Answer, Key
 from mall.rewards import Offer
-from models import db
 
 GATE_WAIT_S = 1.0
 GATE_POLL_S = 0.01
@@ -110,7 +109,6 @@ def pass_gate(reward: Offer, group: Sequence[Request], held: Held) -> dict[Reque
 
 def _of_key(key: Key) -> Outcome | None:
     """What a twin that has finished meanwhile was answered: its unit may be what is missing."""
-    db.session.rollback()  # what this request has read so far may be older than the twin
     try:
         return idempotency.find(key)
     except MallError as refusal:
@@ -140,7 +138,6 @@ def _reserve(reward: Offer, asks: list[stock.Ask], period: str) -> list[stock.Ve
 
 
 def _epoch_now(reward_id: int) -> int:
-    db.session.rollback()  # an open snapshot would show the old epoch for ever
     return rewards.on_offer([reward_id])[reward_id].epoch
 
 

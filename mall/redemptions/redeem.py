@@ -24,6 +24,7 @@ from mall.errors import (
     PaymentNeeded,
     RewardBusy,
     TierTooLow,
+    Unavailable,
 )
 from mall.events import Redeemed, record_many
 from mall.idempotency import Answer, Replayed, to_bytes
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 ROUTE = "POST /api/v1/me/redemptions"
 MAX_QUANTITY = 99
 STATEMENT_MS, LOCK_MS, IDLE_MS = 1000, 900, 1000  # a lock speaks up before its statement is cut
+BATCH_LOCK_MS = 300  # many wait here for what may be one member's lock
+LOCKED_IN_A_BATCH = 2
 SQL_ALONE_AT_ONCE = 4  # in a process, while Redis is away
 SQL_ALONE_WAIT_S = 0.1  # with one time-out of Redis before it, still an answer within 300 ms
 SQL_ALONE = threading.BoundedSemaphore(SQL_ALONE_AT_ONCE)
@@ -132,7 +135,23 @@ def _decide_all(
             return dict.fromkeys(requests, unknown)
         except Exception as error:  # one request must not fail its neighbours
             log.info("a batch of %s is decided singly: %s", len(requests), error)
-    return {request: _alone(request, on_offer, held, now) for request in requests}
+    return _singly(requests, on_offer, held, now)
+
+
+def _singly(
+    requests: list[Request], on_offer: dict[int, Offer], held: Held, now: datetime
+) -> dict[Request, Outcome]:
+    """Decide one after the other; where several find the same door locked, the rest don't try it."""
+    outcomes: dict[Request, Outcome] = {}
+    locked = 0
+    for number, request in enumerate(requests):
+        if locked == LOCKED_IN_A_BATCH:
+            rest = requests[number:]
+            held.release(rest)
+            return outcomes | {each: Unavailable() for each in rest}
+        outcomes[request] = _alone(request, on_offer, held, now)
+        locked += isinstance(outcomes[request], Unavailable)
+    return outcomes
 
 
 def _alone(request: Request, on_offer: dict[int, Offer], held: Held, now: datetime) -> Outcome:
@@ -152,7 +171,8 @@ def _decide(
         transaction.after_commit(lambda: held.end(outcomes))
         if len(requests) == 1:
             transaction.after_refusal(lambda: held.release(requests))
-        transaction.hurry(statement_ms=STATEMENT_MS, lock_ms=LOCK_MS, idle_ms=IDLE_MS)
+        lock_ms = LOCK_MS if len(requests) == 1 else BATCH_LOCK_MS
+        transaction.hurry(statement_ms=STATEMENT_MS, lock_ms=lock_ms, idle_ms=IDLE_MS)
         claims = idempotency.claim_many([held.keyed(each) for each in requests], now=now)
         for request, claim in zip(requests, claims, strict=True):
             if claim is not None:

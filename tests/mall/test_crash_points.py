@@ -1,7 +1,8 @@
 """Every point at which a redemption, a cancellation, the reaper or a rebuild can die.
 
 Whatever is left behind, a round or two of the keeper makes the gate say what SQL says, without a
-lease; and the same key gets one answer for one effect. P12, the committer's thread, is not built.
+lease; and the same key gets one answer for one effect. P12, who commits for others, is in
+test_together.py.
 """
 
 from importlib import import_module
