@@ -2,17 +2,22 @@
 
 import json
 import logging
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, g, request
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.datastructures import LanguageAccept
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_accept_header
 
 from mall import errors
 
 log = logging.getLogger(__name__)
+
+LONGEST_ACCEPT = 200  # characters of Accept-Language that are read
 
 STATUS: tuple[tuple[type[errors.MallError], int], ...] = (
     (errors.KeyReused, 422),
@@ -58,7 +63,13 @@ def register(app: Flask) -> None:
 
 def language() -> str:
     """`en` where the caller prefers English to Chinese, else `zh`."""
-    return request.accept_languages.best_match(["zh", "zh-CN", "en"], "zh")[:2]
+    return _language(request.headers.get("Accept-Language", ""))
+
+
+@lru_cache(maxsize=256)
+def _language(accepted: str) -> str:
+    known = parse_accept_header(accepted[:LONGEST_ACCEPT], LanguageAccept)
+    return known.best_match(["zh", "zh-CN", "en"], "zh")[:2]
 
 
 def status_of(error: errors.MallError) -> int:

@@ -1,6 +1,8 @@
 """The connection to Redis, and the scripts that run there."""
 
-from functools import cache
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.commands.core import Script
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from mall.guards.breaker import Breaker
@@ -17,7 +19,7 @@ from mall.guards.breaker import Breaker
 TIMEOUT_S = 0.15  # a request would rather do without a guard than wait for it
 HERE = Path(__file__).parent
 
-__all__ = ["RedisError", "client", "connect", "reachable", "script"]
+__all__ = ["RedisError", "client", "connect", "piped", "reachable", "script"]
 
 
 class Guarded(Redis):
@@ -75,9 +77,25 @@ def _source(name: str) -> str:
     return (HERE / f"{name}.lua").read_text(encoding="utf-8")
 
 
-def script(name: str) -> Any:
+def script(name: str) -> Callable[..., Any]:
     """The script of `<name>.lua`, called as `script(name)(keys=[...], args=[...])`."""
-    scripts: dict[str, Script] = current_app.extensions.setdefault("redis_scripts", {})
-    if name not in scripts:
-        scripts[name] = client().register_script(_source(name))
-    return scripts[name]
+    return partial(_run, _source(name), _sha(name))
+
+
+def piped(name: str, pipe: Pipeline) -> Script:
+    """The script of `<name>.lua` for calls in a pipeline, which answers all of them at its end."""
+    return pipe.register_script(_source(name))
+
+
+@cache
+def _sha(name: str) -> str:
+    return hashlib.sha1(_source(name).encode(), usedforsecurity=False).hexdigest()
+
+
+def _run(source: str, sha: str, *, keys: Sequence[Any], args: Sequence[Any]) -> Any:
+    """Run a script by its hash, and send it whole where the server does not know it."""
+    redis: Any = client()
+    try:
+        return redis.execute_command("EVALSHA", sha, len(keys), *keys, *args)
+    except NoScriptError:
+        return redis.execute_command("EVAL", source, len(keys), *keys, *args)

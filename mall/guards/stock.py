@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from mall.guards.client import client, script
+from mall.guards.client import client, piped, script
 from mall.guards.seqs import seqs
 
 log = logging.getLogger(__name__)
@@ -219,9 +219,9 @@ def look_many(reward_ids: Sequence[int], *, leases: int = 0) -> dict[int, Gate]:
     Up to `leases` live leases of each are told.
     """
     with client().pipeline(transaction=False) as pipe:
+        look = piped("stock_look", pipe)
         for reward_id in reward_ids:
-            keys = [_key(reward_id, part) for part in "gld"]
-            script("stock_look")(keys=keys, args=[leases], client=pipe)
+            look(keys=[_key(reward_id, part) for part in "gld"], args=[leases])
         answers = pipe.execute() if reward_ids else []
     seen = {each: _gate(answer) for each, answer in zip(reward_ids, answers, strict=True)}
     return {reward_id: gate for reward_id, gate in seen.items() if gate is not None}

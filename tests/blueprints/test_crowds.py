@@ -25,7 +25,6 @@ def patient_redis(app, monkeypatch) -> Iterator[None]:
     url = app.config["REDIS_URL"]
     with Redis.from_url(url, socket_timeout=PATIENCE_S, decode_responses=True) as client:
         monkeypatch.setitem(app.extensions, "redis", client)
-        monkeypatch.setitem(app.extensions, "redis_scripts", {})
         yield
 
 

@@ -35,7 +35,6 @@ def another(tmp_path, redis_url) -> Iterator:
 def redis_away(app, monkeypatch) -> None:
     nobody = Redis(unix_socket_path="/nowhere", retry=Retry(NoBackoff(), 0))
     monkeypatch.setitem(app.extensions, "redis", nobody)
-    monkeypatch.setitem(app.extensions, "redis_scripts", {})
 
 
 def ask(app: Flask, path: str):

@@ -52,7 +52,6 @@ def test_room_comes_back_with_time():
 def test_without_redis_everybody_passes(app, monkeypatch):
     nobody = Redis(unix_socket_path="/nowhere", retry=Retry(NoBackoff(), 0))
     monkeypatch.setitem(app.extensions, "redis", nobody)
-    monkeypatch.setitem(app.extensions, "redis_scripts", {})
 
     assert [pace.check("member:1", SLOW) for _ in range(5)] == [None] * 5
 

@@ -86,7 +86,6 @@ class DeadRedis:
 
     def _use(self, address: str) -> None:
         self.app.config["REDIS_URL"] = address
-        self.app.extensions.pop("redis_scripts", None)
         client.connect(self.app)
 
 
@@ -96,7 +95,6 @@ def dead_redis(app: Flask, tmp_path: Path) -> Iterator[DeadRedis]:
     kept = app.extensions["redis"]
     yield redis
     app.config["REDIS_URL"] = redis.address
-    app.extensions.pop("redis_scripts", None)
     app.extensions["redis"] = kept
 
 
