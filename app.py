@@ -22,6 +22,7 @@ from models.base import let_go
 
 VERSION = "0.1.0"
 MIGRATIONS = Path(__file__).parent / "models" / "migrations"
+CONNECTIONS = 20  # a process keeps at most; PostgreSQL has a hundred for everybody
 DEVELOPMENT_KEYS = "dev:" + "0" * 32  # tests and one-off commands; make run makes its own
 
 
@@ -87,9 +88,12 @@ def _config(read: Settings) -> dict[str, Any]:
 
 
 def _engine_options(read: Settings) -> dict[str, Any]:
-    """A connection for each thread and a few to spare; PostgreSQL gives up on a lock after a second."""
+    """Fewer connections than threads, for many of those wait for one that commits for them.
+
+    PostgreSQL gives up on a lock after two seconds.
+    """
     options: dict[str, Any] = {
-        "pool_size": read.web_threads + 4,
+        "pool_size": min(read.web_threads, CONNECTIONS),
         "max_overflow": 8,
         "hide_parameters": True,  # a failure is logged with its statement, never with whose it was
     }

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mall import keys
 from mall.atomic import WAITED_TOO_LONG, atomic, read, sqlstate_of
-from mall.errors import KeyExpired, KeyInProgress, KeyReused
+from mall.errors import KeyExpired, KeyInProgress, KeyReused, MallError
 from models import IdempotencyKey, db
 from models.base import insert, table_of
 
@@ -25,11 +25,10 @@ PRUNED_AT_ONCE = 1000
 PURPOSE = "stored answer"
 DONE, ABORTED = "done", "aborted"
 _table = table_of(IdempotencyKey)
-_ROW = sa.select(_table.c.fingerprint, _table.c.state, _table.c.status, _table.c.body).where(
-    _table.c.caller == sa.bindparam("of_caller"),
-    _table.c.route == sa.bindparam("of_route"),
-    _table.c.key == sa.bindparam("of_key"),
-)
+_name = (_table.c.caller, _table.c.route, _table.c.key)
+_ROWS = sa.select(
+    *_name, _table.c.fingerprint, _table.c.state, _table.c.status, _table.c.body
+).where(sa.tuple_(*_name).in_(sa.bindparam("wanted", expanding=True)))
 
 
 @dataclass(frozen=True)
@@ -156,9 +155,30 @@ def find(key: Key) -> Answer | None:
     return None if row is None or row.state == ABORTED else _answer(row, key)
 
 
+def find_many(wanted: Sequence[Key]) -> list[Answer | Exception | None]:
+    """What `find` answers or raises for each of some keys, by one look."""
+    named = [_id(key) for key in wanted if key.text is not None]
+    if not named:
+        return [None] * len(wanted)
+    filled = named + named[-1:] * (_round(len(named)) - len(named))
+    found = {tuple(row[:3]): row for row in read(_ROWS, {"wanted": filled})}
+    return [_told(found.get(_id(key)), key) for key in wanted]
+
+
+def _round(count: int) -> int:
+    """The next power of two: a statement for each length would be prepared for each length."""
+    return 1 << (count - 1).bit_length()
+
+
+def _told(row: Any, key: Key) -> Answer | Exception | None:
+    try:
+        return None if row is None or row.state == ABORTED else _answer(row, key)
+    except MallError as refusal:
+        return refusal
+
+
 def _row_of(key: Key) -> Any:
-    caller, route, text = _id(key)
-    rows = read(_ROW, {"of_caller": caller, "of_route": route, "of_key": text})
+    rows = read(_ROWS, {"wanted": [_id(key)]})
     return rows[0] if rows else None
 
 

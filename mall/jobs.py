@@ -3,6 +3,7 @@
 Each is done in bounded batches, may be run twice or late, and finds in the database what is left.
 """
 
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -33,6 +34,7 @@ GATES_EVERY_S = 5.0
 REPAIR_EVERY_S = 10.0
 EXPIRE_EVERY_S = 60.0
 MAX_BATCHES = 1000
+NICE = 5
 
 
 def _until_done(batch: Callable[[], int]) -> int:
@@ -153,7 +155,8 @@ def run_job(name: str) -> None:
 @commands.command("work")
 @click.option("--threads", default=2, show_default=True)
 def work(threads: int) -> None:
-    """Do what the beat asks for, in the foreground."""
+    """Do what the beat asks for, in the foreground; shoppers go first where cores are few."""
+    os.nice(NICE)
     options = ["--pool=threads", f"--concurrency={threads}", "--without-gossip", "--without-mingle"]
     _celery().worker_main(["--quiet", "worker", "--loglevel=WARNING", *options])
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("app", "blueprints", "mall", "models")
 LEVELS = (  # left never imports right, and neighbours in a level never import each other
     ("errors", "clock", "keys", "settings"),
-    ("atomic", "guards", "tokens", "wechat"),
+    ("atomic", "gathering", "guards", "tokens", "wechat"),
     ("events", "idempotency", "metrics"),
     (
         "members",

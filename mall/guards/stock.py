@@ -116,16 +116,19 @@ def reserve_many(
     return [Verdict(code) for code in answer[1:]]
 
 
-def sold_out(reward_id: int, *, epoch: int, token: str, quantity: int) -> int | None:
-    """How many units a gate has left where it would refuse this request for want of them.
+def sold_out_many(reward_id: int, asks: Sequence[Ask], *, epoch: int) -> list[int | None]:
+    """How many units a gate has left for each request that it would refuse for want of them.
 
-    Nothing is reserved. None where a unit may be had, where the request holds a lease already, and
-    where this gate can't say; raises RedisError when it is down.
+    Nothing is reserved. None where the units may be had, where the request holds a lease already,
+    and where this gate can't say; raises RedisError when it is down.
     """
     known = seqs().known(reward_id, epoch)
     keys = [_key(reward_id, part) for part in "gl"]
-    answer = script("stock_sold_out")(keys=keys, args=[epoch, token, quantity])
-    return answer[1] if answer and answer[0] >= known else None
+    args = [part for ask in asks for part in (ask.token, ask.quantity)]
+    answer = script("stock_sold_out")(keys=keys, args=[epoch, *args])
+    if not answer or answer[0] < known:
+        return [None] * len(asks)
+    return [units if units >= 0 else None for units in answer[1:]]
 
 
 def _seconds(moment: datetime | None) -> int:

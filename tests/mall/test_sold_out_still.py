@@ -71,7 +71,7 @@ def test_a_twin_that_finishes_while_the_gate_is_asked_has_its_answer_given(
     a_member, last_one, monkeypatch
 ):
     reward, bought = last_one
-    request, look = ask(a_member(points=1), reward), module.stock.sold_out
+    request, look = ask(a_member(points=1), reward), module.stock.sold_out_many
 
     def finish_twin_then_look(*args, **asked):
         key = a_key(bought.member_id)
@@ -79,7 +79,7 @@ def test_a_twin_that_finishes_while_the_gate_is_asked_has_its_answer_given(
         redemptions.redeem(request, now=clock.now())
         return look(*args, **asked)
 
-    monkeypatch.setattr(module.stock, "sold_out", finish_twin_then_look)
+    monkeypatch.setattr(module.stock, "sold_out_many", finish_twin_then_look)
 
     assert redeem_together(request).replayed
 

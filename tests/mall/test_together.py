@@ -39,7 +39,7 @@ class Queue:
         """What each of some requests came to, when all but the first came while that was led."""
 
         def watch():
-            wait_until(lambda: len(module.together()._queue) == len(requests) - 1)
+            wait_until(lambda: len(module.together().till._queue) == len(requests) - 1)
             self.full.set()
 
         works = [lambda each=each: redeem(each) for each in requests]
@@ -60,15 +60,6 @@ def reward(a_reward):
 
 def kinds(outcomes):
     return Counter("granted" if isinstance(o, Answer) else type(o).__name__ for o in outcomes)
-
-
-def test_who_comes_while_nobody_commits_waits_for_nobody(a_member, reward, queue):
-    queue.full.set()
-
-    answers = [redeem_together(ask(a_member(points=1), reward)) for _ in range(3)]
-
-    assert [answer.status for answer in answers] == [201] * 3
-    assert [len(batch) for batch in queue.batches] == [1, 1, 1]
 
 
 @pytest.mark.covers("E2")
@@ -94,15 +85,6 @@ def test_a_member_goes_along_once_and_leads_the_next_time(a_member, reward, queu
     assert all(len({each.member_id for each in b}) == len(b) for b in queue.batches)
     assert sum(len(batch) for batch in queue.batches) == 6
     assert [balance(member) for member in members] == [7, 7, 7]
-
-
-def test_a_batch_has_a_bound(a_member, reward, queue, monkeypatch):
-    monkeypatch.setattr(module, "LED_AT_ONCE", 4)
-
-    assert kinds(queue.ask_all([ask(a_member(points=1), reward) for _ in range(10)])) == {
-        "granted": 10
-    }
-    assert [len(batch) for batch in queue.batches] == [1, 4, 4, 1]
 
 
 def test_who_can_not_pay_is_refused_alone(a_member, reward, queue):
@@ -160,93 +142,6 @@ def test_p12_a_leader_that_dies_names_the_next_and_leaves_nobody_waiting(a_membe
     again = [redeem_together(each) for each in requests]
     assert all(answer.replayed for answer in again) and trades() == 6
     assert units_left(reward) == 14 and gate(reward) == (14, 0) and wrong() == []
-
-
-def test_what_a_leader_can_not_even_begin_is_told_to_all_it_leads(a_member, reward, queue):
-    requests = [ask(a_member(points=1), reward) for _ in range(5)]
-    ask_on = queue.redeem_many
-
-    def fail(batch, *, now):
-        if len(batch) > 1:
-            raise Unavailable
-        return ask_on(batch, now=now)
-
-    queue.redeem_many = fail
-
-    assert kinds(queue.ask_all(requests)) == {"granted": 1, "Unavailable": 4}
-
-    queue.redeem_many = ask_on
-    assert sorted(redeem_together(each).replayed for each in requests) == [False] * 4 + [True]
-
-
-def test_who_has_waited_too_long_leaves_the_queue_and_nothing_happens(
-    app, a_member, reward, queue, monkeypatch
-):
-    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
-    requests = [ask(a_member(points=1), reward) for _ in range(3)]
-
-    def after_the_others():
-        wait_until(lambda: len(gone) == 2)
-        queue.full.set()
-
-    gone = []
-
-    def go(request):
-        try:
-            return redeem_together(request)
-        except Unavailable as busy:
-            gone.append(busy)
-            return busy
-
-    outcomes = together(
-        app, [*[lambda each=each: go(each) for each in requests], after_the_others]
-    )[:-1]
-
-    assert kinds(outcomes) == {"granted": 1, "Unavailable": 2}
-    assert trades() == 1 and units_left(reward) == 19
-    assert module.together()._queue == []
-
-
-def test_who_has_waited_too_long_for_a_leader_does_not_know(
-    app, a_member, reward, queue, monkeypatch
-):
-    first, second, third = [ask(a_member(points=1), reward) for _ in range(3)]
-    led, told = threading.Event(), threading.Event()
-    ask_on = queue.redeem_many
-
-    def hold(batch, *, now):
-        if len(batch) > 1:
-            led.set()
-            assert told.wait(PATIENCE_S)
-        return ask_on(batch, now=now)
-
-    queue.redeem_many = hold
-    wait = threading.Event.wait
-    slow = {}
-
-    def impatient(event, timeout=None):
-        if timeout == module.PATIENCE_S and event is not slow.setdefault("leader", event):
-            assert wait(led, PATIENCE_S)
-            return event.is_set()
-        return wait(event, timeout)
-
-    monkeypatch.setattr(threading.Event, "wait", impatient)
-
-    def go(request):
-        try:
-            return redeem_together(request)
-        except OutcomeUnknown as unknown:
-            told.set()
-            return unknown
-
-    def watch():
-        wait_until(lambda: len(module.together()._queue) >= 2)
-        queue.full.set()
-
-    outcomes = together(app, [lambda e=e: go(e) for e in (first, second, third)] + [watch])[:-1]
-
-    assert kinds(outcomes) == {"granted": 2, "OutcomeUnknown": 1}
-    assert trades() == 3, "it was granted all the same, as its key will tell"
 
 
 @pytest.mark.covers("E2")
