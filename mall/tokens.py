@@ -5,8 +5,10 @@ They carry what they say and are looked up nowhere; itsdangerous signs them with
 
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from mall import keys
 from mall.errors import ScanExpired, Unauthenticated
@@ -26,6 +28,14 @@ def _signer(purpose: str) -> URLSafeSerializer:
     return _serializer(purpose, tuple(reversed(secrets)))  # it signs with the last
 
 
+def _loads(purpose: str, token: str) -> Any:
+    """What a token says; of the many spellings that base64 reads alike, only ours is one."""
+    for part in token.split("."):
+        if base64_encode(base64_decode(part)).decode() != part:
+            raise BadData("not our spelling")
+    return _signer(purpose).loads(token)
+
+
 def for_shopper(member_id: int, *, now: datetime) -> tuple[str, int]:
     """A shopper's access token, and the seconds it lasts."""
     lasts_s = int(SHOPPER_LASTS.total_seconds())
@@ -36,7 +46,7 @@ def for_shopper(member_id: int, *, now: datetime) -> tuple[str, int]:
 def shopper_of(token: str, *, now: datetime) -> int:
     """The member a token stands for; raises Unauthenticated."""
     try:
-        member_id, until = _signer("shopper").loads(token.removeprefix(SHOPPER_PREFIX))
+        member_id, until = _loads("shopper", token.removeprefix(SHOPPER_PREFIX))
     except BadData:
         raise Unauthenticated() from None
     if until <= now.timestamp():
@@ -53,7 +63,7 @@ def for_scan(member_id: int, *, staff_id: int, now: datetime) -> str:
 def scanned(token: str, *, staff_id: int, now: datetime) -> int:
     """The member this clerk scanned; raises ScanExpired for another's, an old or a forged token."""
     try:
-        member_id, by, until = _signer("scan").loads(token)
+        member_id, by, until = _loads("scan", token)
     except BadData:
         raise ScanExpired() from None
     if by != staff_id or until <= now.timestamp():

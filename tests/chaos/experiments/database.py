@@ -114,9 +114,11 @@ def x8(ground: Ground, *, cuts: int = 500, clients: int = 8, gates: bool = True)
 
 
 def _stood(ground: Ground, reward_id: int, asks: set[Ask]) -> int:
-    query = "SELECT member_id, request_key FROM redemptions WHERE reward_id = :id"
-    found = {tuple(row) for row in ground.rows(query, id=reward_id)}
-    return sum((ask.member_id, ask.key) in found for ask in asks)
+    """Transactions that stood of those with these wishes; what commits together has one moment."""
+    query = "SELECT member_id, request_key, created_at FROM redemptions WHERE reward_id = :id"
+    found = {tuple(row[:2]): row[2] for row in ground.rows(query, id=reward_id)}
+    wanted = {(ask.member_id, ask.key) for ask in asks}
+    return len({found[each] for each in wanted & found.keys()})
 
 
 def _each_again(trial: Trial, asks: list[Ask]) -> None:
