@@ -18,7 +18,7 @@ from mall import keys
 from mall.atomic import WAITED_TOO_LONG, atomic, read, sqlstate_of
 from mall.errors import KeyExpired, KeyInProgress, KeyReused, MallError
 from models import IdempotencyKey, db
-from models.base import insert, table_of
+from models.base import insert, per_dialect, table_of
 
 KEPT = timedelta(days=7)
 PRUNED_AT_ONCE = 1000
@@ -102,22 +102,26 @@ def claim_many(wanted: Sequence[Key], *, now: datetime) -> list[Exception | None
         }
         for _, key in named
     ]
-    columns = (IdempotencyKey.caller, IdempotencyKey.route, IdempotencyKey.key)
-    statement = insert(IdempotencyKey).values(rows)
-    new, old = statement.excluded, IdempotencyKey
-    statement = statement.on_conflict_do_update(
-        index_elements=["caller", "route", "key"],
-        set_={"state": "running", "fingerprint": new.fingerprint, "body": new.body},
-        where=(old.state == ABORTED) & (new.body.is_(None) | (_place_of(new.body, old.body) == 0)),
-    )
     with atomic() as transaction:
         try:
-            ours = {tuple(row) for row in transaction.execute(statement.returning(*columns))}
+            ours = {tuple(row) for row in transaction.execute(_claim(), rows)}
         except DBAPIError as error:
             if sqlstate_of(error) in WAITED_TOO_LONG:  # only a running twin is waited for here
                 raise KeyInProgress() from error
             raise
     return [None if key.text is None or _id(key) in ours else _twin_of(key) for key in wanted]
+
+
+@per_dialect
+def _claim() -> sa.Executable:
+    statement = insert(IdempotencyKey)
+    new, old = statement.excluded, IdempotencyKey
+    claimed = statement.on_conflict_do_update(
+        index_elements=["caller", "route", "key"],
+        set_={"state": "running", "fingerprint": new.fingerprint, "body": new.body},
+        where=(old.state == ABORTED) & (new.body.is_(None) | (_place_of(new.body, old.body) == 0)),
+    )
+    return claimed.returning(*_name)
 
 
 def _place_of(part: Any, whole: Any) -> Any:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from mall import clock
 from mall.atomic import atomic
 from models import LimitCounter
-from models.base import insert
+from models.base import insert, per_dialect
 from models.rewards import LIMIT_PERIODS
 
 EVER, DAY, WEEK, MONTH = LIMIT_PERIODS
@@ -83,20 +83,25 @@ def _take_within(limit: int, takes: list[Take]) -> set[Take]:
             "reward_id": take.reward_id,
             "period": take.period,
             "quantity": take.quantity,
+            "most": limit,
         }
         for take in takes
     ]
-    statement = insert(LimitCounter).values(rows)
+    with atomic() as transaction:
+        counted = {tuple(row) for row in transaction.execute(_count(), rows)}
+    return {take for take in takes if (take.member_id, take.reward_id) not in counted}
+
+
+@per_dialect
+def _count() -> sa.Executable:
+    statement = insert(LimitCounter)
     total = LimitCounter.quantity + statement.excluded.quantity
-    statement = statement.on_conflict_do_update(
+    counted = statement.on_conflict_do_update(
         index_elements=["member_id", "reward_id", "period"],
         set_={"quantity": total},
-        where=total <= limit,
+        where=total <= sa.bindparam("most"),
     )
-    columns = (LimitCounter.member_id, LimitCounter.reward_id)
-    with atomic() as transaction:
-        counted = {tuple(row) for row in transaction.execute(statement.returning(*columns))}
-    return {take for take in takes if (take.member_id, take.reward_id) not in counted}
+    return counted.returning(LimitCounter.member_id, LimitCounter.reward_id)
 
 
 def give_back(member_id: int, reward_id: int, period: str, quantity: int) -> None:

@@ -1,8 +1,10 @@
 """The database: one `db`, the typed base of every model, and the column types they share."""
 
 import select
+from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
@@ -26,6 +28,8 @@ SQLITE_PRAGMAS = (
     "PRAGMA recursive_triggers=ON",  # else REPLACE slips past those that keep the ledger
     "PRAGMA busy_timeout=8000",
 )
+
+Statement = TypeVar("Statement", bound=sa.Executable)
 
 BigId = sa.BigInteger().with_variant(
     sa.Integer, "sqlite"
@@ -87,6 +91,20 @@ def insert(model: type[Base]) -> "postgresql.Insert | sqlite.Insert":
     if db.engine.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def per_dialect(build: Callable[[], Statement]) -> Callable[[], Statement]:
+    """A statement that is built once in the words of each database, then compiled once too."""
+    built: dict[str, Statement] = {}
+
+    @wraps(build)
+    def statement() -> Statement:
+        name = db.engine.dialect.name
+        if name not in built:
+            built[name] = build()
+        return built[name]
+
+    return statement
 
 
 def let_go(_error: BaseException | None) -> None:
