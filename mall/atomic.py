@@ -16,7 +16,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mall.errors import OutcomeUnknown, Unavailable
 from models.base import db
+from models.turns import turn_of
 
+TURN_S = 8.0  # SQLite's only: PostgreSQL's writers wait for rows
 LOCK_NOT_AVAILABLE, QUERY_CANCELED, IDLE_TOO_LONG = "55P03", "57014", "25P03"
 WAITED_TOO_LONG = {LOCK_NOT_AVAILABLE, QUERY_CANCELED}
 # and deadlock, serialization, shutting down, crashed, cannot connect now, transaction timeout
@@ -33,6 +35,7 @@ class Transaction:
 
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
+        self.is_undone = False  # for certain
         self._after_commit: list[Callable[[], None]] = []
         self._after_refusal: list[Callable[[], None]] = []
 
@@ -99,20 +102,35 @@ def atomic() -> Iterator[Transaction]:
     if outer is not None:
         yield outer
         return
-    transaction = _begin()
+    transaction = None
+    try:
+        with turn_of(db.engine, within_s=TURN_S) as is_ours:
+            if not is_ours:
+                raise Unavailable()
+            transaction = _begin()
+            with _inside(transaction):
+                yield transaction
+                db.session.flush()
+            _commit(transaction)
+    except BaseException:
+        if transaction is not None and transaction.is_undone:
+            transaction.refused()
+        raise
+    transaction.stands()
+
+
+@contextmanager
+def _inside(transaction: Transaction) -> Iterator[None]:
+    """A block whose atomic() joins this transaction, and whose failure undoes it."""
     token = _current.set(transaction)
     try:
-        yield transaction
-        db.session.flush()
+        yield
     except BaseException as error:
         _undo()
-        transaction.refused()
+        transaction.is_undone = True
         raise _in_our_words(error) from error
-    else:
-        _commit(transaction)
     finally:
         _current.reset(token)
-    transaction.stands()
 
 
 def _begin() -> Transaction:
@@ -130,13 +148,13 @@ def _commit(transaction: Transaction) -> None:
         db.session.commit()
     except IntegrityError:
         _undo()
-        transaction.refused()
+        transaction.is_undone = True
         raise
     except DBAPIError as error:
         _undo()
         if sqlstate_of(error) not in UNDONE_AT_COMMIT:
             raise OutcomeUnknown() from error
-        transaction.refused()
+        transaction.is_undone = True
         raise Unavailable() from error
 
 
