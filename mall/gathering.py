@@ -8,9 +8,11 @@ leader fails with, it tells the others and names the next.
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from mall.aside import aside
 from mall.errors import OutcomeUnknown, Unavailable
 
 LED_AT_ONCE = 64
@@ -35,7 +37,8 @@ class Waiting(Generic[Item, Result]):
 class Gathering(Generic[Item, Result]):
     """One queue of one process.
 
-    `act` does it for a batch, and answers in order. No two of a batch have the same `apart`.
+    `act` does it for a batch, and answers in order. No two of a batch have the same `apart`. Where
+    a batch takes long, those who wait step aside for others (mall/aside.py).
     """
 
     def __init__(
@@ -43,8 +46,10 @@ class Gathering(Generic[Item, Result]):
         act: Callable[[list[Item]], Sequence[Result]],
         *,
         apart: Callable[[Item], Hashable],
+        steps_aside: bool = False,
     ) -> None:
         self._act, self._apart = act, apart
+        self._waiting_room = aside if steps_aside else nullcontext
         self._lock = threading.Lock()
         self._queue: list[Waiting[Item, Result]] = []
         self._is_led = False
@@ -70,8 +75,9 @@ class Gathering(Generic[Item, Result]):
         return waiting.result  # type: ignore[return-value]
 
     def _wait(self, waiting: Waiting[Item, Result]) -> None:
-        if waiting.told.wait(PATIENCE_S):
-            return
+        with self._waiting_room():
+            if waiting.told.wait(PATIENCE_S):
+                return
         with self._lock:
             if waiting.leads or waiting.is_done:
                 return

@@ -185,7 +185,7 @@ TABLE = (
     ),
     Setting("SHOP_TIMEZONE", "Asia/Shanghai", _zone, "the zone of the shop's business day"),
     Setting("WEB_WORKERS", "2", _whole(1, 64), "gunicorn workers"),
-    Setting("WEB_THREADS", "32", _whole(1, 256), "threads of each worker"),
+    Setting("WEB_THREADS", "16", _whole(1, 256), "requests each worker serves at once"),
     Setting(
         "TRUSTED_PROXIES",
         "0",

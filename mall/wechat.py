@@ -22,6 +22,7 @@ from wechatpy import WeChatClient
 from wechatpy.exceptions import WeChatException
 from wechatpy.session.redisstorage import RedisStorage
 
+from mall.aside import aside
 from mall.errors import (
     MallError,
     PhoneCodeInvalid,
@@ -242,7 +243,8 @@ class _Wire(HTTPAdapter):
             asked = urlsplit(request.url or "")
             request.url = f"{self._api_url}{asked.path}?{asked.query}"
             how["proxies"] = {}
-        return super().send(request, **how)
+        with aside():  # up to three seconds, in which this thread does nothing
+            return super().send(request, **how)
 
 
 @contextmanager

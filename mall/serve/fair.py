@@ -12,9 +12,12 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
+from mall.serve.places import Places
+
 SLOTS = 256
 AHEAD = 3  # connections more than the worker with the fewest has
 FRESH_S = 2.0  # a worker that has told nothing for longer hangs, or is gone: it takes none
+ASIDE = 240  # threads that wait for others, beside those at work
 PAUSE_S = 0.02  # until a worker that is ahead looks again
 
 _told = memoryview(mmap.mmap(-1, SLOTS * 16)).cast("d")  # of each slot: connections, and when told
@@ -46,6 +49,9 @@ class FairThreads(ThreadWorker):  # type: ignore[misc]
     @worker_connections.setter
     def worker_connections(self, most: int) -> None:
         self._most = most
+
+    def get_thread_pool(self) -> Places:
+        return Places(self.cfg.threads, most=self.cfg.threads + ASIDE)
 
     def notify(self) -> None:
         """Tell the manager that it lives, as ever, and the others what it has."""

@@ -22,7 +22,7 @@ def test_without_any_setting_the_defaults_hold(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     read = load({})
 
-    assert (read.port, read.host, read.web_workers, read.web_threads) == (8000, "127.0.0.1", 2, 32)
+    assert (read.port, read.host, read.web_workers, read.web_threads) == (8000, "127.0.0.1", 2, 16)
     assert read.data_dir == tmp_path / "var"
     assert read.database_url == f"sqlite:///{tmp_path}/var/mall.db"
     assert read.redis_url == f"unix://{tmp_path}/var/redis.sock" and read.embedded_redis
@@ -43,7 +43,7 @@ def test_the_environment_is_read_where_nothing_else_is_given(monkeypatch):
 def test_an_empty_value_or_one_of_blanks_is_none(tmp_path):
     read = load({"PORT": "", "WEB_THREADS": "  ", "DATA_DIR": str(tmp_path)})
 
-    assert (read.port, read.web_threads) == (8000, 32)
+    assert (read.port, read.web_threads) == (8000, 16)
 
 
 @pytest.mark.parametrize(
