@@ -2,13 +2,13 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from mall import gates, idempotency, limits, rewards
-from mall.errors import KeyInProgress, LimitReached, MallError, RewardBusy, Unavailable
+from mall import gates, limits, rewards
+from mall.errors import KeyInProgress, LimitReached, RewardBusy, Unavailable
 from mall.guards import stock
 from mall.guards.client import RedisError
 from mall.idempotency import Answer, Key
@@ -42,77 +42,79 @@ def by_reward(requests: Iterable[Request]) -> dict[int, list[Request]]:
     return groups
 
 
-class Held:
-    """The gates' leases of a batch, to be settled or released once the outcome is known."""
+@dataclass(eq=False)
+class Ticket:
+    """A request that was let in: the terms it was let in under, and its lease, if it has one.
 
-    def __init__(self, periods: Mapping[int, str]) -> None:
-        self.periods = periods  # of each reward's limit, at the moment the batch was asked
-        self.asks: dict[Request, stock.Ask] = {}
-        self.adopted: set[Request] = set()
+    An adopted lease is a twin's, which may stand or still run.
+    """
 
-    def settle(self, requests: Iterable[Request]) -> None:
-        self._end(stock.settle, requests)
+    request: Request
+    reward: Offer
+    period: str  # of the reward's limit, at the moment it was let in
+    ask: stock.Ask | None = None
+    adopted: bool = False
 
-    def release(self, requests: Iterable[Request]) -> None:
-        """Give back what these requests took themselves.
-
-        An adopted lease is left to the reaper: the twin it comes from may stand, or still run.
-        """
-        self._end(stock.release, [each for each in requests if each not in self.adopted])
-
-    def end(self, outcomes: Mapping[Request, Outcome]) -> None:
-        """Settle what was granted, release the rest."""
-        granted = {each for each, outcome in outcomes.items() if self._is_taken(each, outcome)}
-        self.settle(granted)
-        self.release(set(outcomes) - granted)
-
-    def _is_taken(self, request: Request, outcome: Outcome) -> bool:
-        """Whether a lease's units are gone. A twin's answer has taken those of the twin's lease."""
-        return isinstance(outcome, Answer) and (not outcome.replayed or request in self.adopted)
-
-    def _end(self, how: Any, requests: Iterable[Request]) -> None:
-        leased = [each for each in requests if each in self.asks]
-        for reward_id, group in by_reward(leased).items():
-            try:
-                asks = [self.asks[request] for request in group]
-                how(reward_id, asks, period=self.periods[reward_id])
-            except RedisError:
-                return  # the reaper ends them
-
-    def keyed(self, request: Request) -> Key:
+    @property
+    def key(self) -> Key:
         """The request's key with the lease of this attempt."""
-        ask = self.asks.get(request)
-        return replace(request.key, lease=ask.lease if ask else None)
+        return replace(self.request.key, lease=self.ask.lease if self.ask else None)
 
 
-def pass_gate(reward: Offer, group: Sequence[Request], held: Held) -> dict[Request, Outcome | None]:
-    """Ask the gate for each request: None lets it in. Without a gate, SQL alone decides."""
-    asks = {
-        request: stock.Ask(request.member_id, request.token, request.quantity) for request in group
-    }
+Entry = Ticket | Outcome
+
+
+def settle(tickets: Iterable[Ticket]) -> None:
+    """End the leases of those whose units are gone."""
+    _end(stock.settle, tickets)
+
+
+def release(tickets: Iterable[Ticket]) -> None:
+    """Give back what these requests took themselves; what they adopted is left to the reaper."""
+    _end(stock.release, [each for each in tickets if not each.adopted])
+
+
+def end(outcomes: Mapping[Ticket, Outcome]) -> None:
+    """Settle what was granted, release the rest."""
+    granted = [each for each, outcome in outcomes.items() if _is_taken(each, outcome)]
+    settle(granted)
+    release(set(outcomes) - set(granted))
+
+
+def _is_taken(ticket: Ticket, outcome: Outcome) -> bool:
+    """Whether a lease's units are gone. A twin's answer has taken those of the twin's lease."""
+    return isinstance(outcome, Answer) and (not outcome.replayed or ticket.adopted)
+
+
+def _end(how: Callable[..., int], tickets: Iterable[Ticket]) -> None:
+    groups: dict[tuple[int, str], list[stock.Ask]] = defaultdict(list)
+    for ticket in tickets:
+        if ticket.ask is not None:
+            groups[ticket.reward.id, ticket.period].append(ticket.ask)
+    for (reward_id, period), asks in groups.items():
+        try:
+            how(reward_id, asks, period=period)
+        except RedisError:
+            return  # the reaper ends them
+
+
+def pass_gate(reward: Offer, group: Sequence[Request], period: str) -> dict[Request, Entry]:
+    """Ask the gate for each request. Without a gate it is let in with no lease: SQL alone decides."""
+    asks = [stock.Ask(each.member_id, each.token, each.quantity) for each in group]
     try:
-        verdicts = _reserve(reward, list(asks.values()), held.periods[reward.id])
+        verdicts = _reserve(reward, asks, period)
     except (RedisError, stock.NoGate):
-        return {request: RewardBusy() if reward.hot else None for request in group}
+        return {
+            each: RewardBusy() if reward.hot else Ticket(each, reward, period) for each in group
+        }
     except Unavailable as busy:  # the gate could not be rebuilt; others of the batch hold leases
         return dict.fromkeys(group, busy)
-    outcomes: dict[Request, Outcome | None] = {}
-    for (request, ask), verdict in zip(asks.items(), verdicts, strict=True):
+    entries: dict[Request, Entry] = {}
+    for request, ask, verdict in zip(group, asks, verdicts, strict=True):
         refusal = _refusal(verdict, reward, request)
-        if refusal is None:
-            held.asks[request] = ask
-        if verdict is stock.Verdict.ADOPTED:
-            held.adopted.add(request)
-        outcomes[request] = refusal and (_of_key(request.key) or refusal)
-    return outcomes
-
-
-def _of_key(key: Key) -> Outcome | None:
-    """What a twin that has finished meanwhile was answered: its unit may be what is missing."""
-    try:
-        return idempotency.find(key)
-    except MallError as refusal:
-        return refusal
+        adopted = verdict is stock.Verdict.ADOPTED
+        entries[request] = refusal or Ticket(request, reward, period, ask, adopted)
+    return entries
 
 
 def _reserve(reward: Offer, asks: list[stock.Ask], period: str) -> list[stock.Verdict]:

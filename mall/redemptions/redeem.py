@@ -30,13 +30,16 @@ from mall.events import Redeemed, record_many
 from mall.idempotency import Answer, Replayed, to_bytes
 from mall.points import Book, Cause
 from mall.redemptions.gate import (
-    Held,
+    Entry,
     Outcome,
     Request,
+    Ticket,
     by_reward,
+    end,
     limit_reached,
     pass_gate,
     period_of,
+    release,
 )
 from mall.rewards import Offer
 from models import Redemption, Store, Tier, db
@@ -64,28 +67,44 @@ def redeem(request: Request, *, now: datetime) -> Answer:
 
 
 def redeem_many(requests: Sequence[Request], *, now: datetime) -> list[Outcome]:
-    """Trade points for rewards in one transaction; each request is granted or refused by itself.
+    """Trade points for rewards; each request is granted or refused by itself.
 
     At most one request of a member. Asking twice with one key answers with the first redemption.
     """
+    entries = enter_many(requests, now=now)
+    tickets = [each for each in entries if isinstance(each, Ticket)]
+    decided = dict(zip(tickets, commit_many(tickets, now=now), strict=True))
+    return [decided[each] if isinstance(each, Ticket) else each for each in entries]
+
+
+def enter_many(requests: Sequence[Request], *, now: datetime) -> list[Entry]:
+    """Look requests over and pass them by the gates: a ticket for each that may go on.
+
+    Who holds one must go on to `commit_many`, or `release` it; else it lasts as long as its lease.
+    """
     assert all(1 <= request.quantity <= MAX_QUANTITY for request in requests)
     on_offer = rewards.on_offer(request.reward_id for request in requests)
-    outcomes: dict[Request, Outcome | None] = {
-        request: _look_over(request, on_offer, now) for request in requests
-    }
-    open_ones = [request for request, refusal in outcomes.items() if refusal is None]
-    held = Held({offer.id: period_of(offer, now) for offer in on_offer.values()})
-    for reward_id, group in by_reward(open_ones).items():
-        outcomes |= pass_gate(on_offer[reward_id], group, held)
-    let_in = [request for request in open_ones if outcomes[request] is None]
-    if let_in:
-        outcomes |= _commit(let_in, on_offer, held, now)
-    return [_sure(outcomes[request]) for request in requests]
+    entries: dict[Request, Entry] = {}
+    for request in requests:
+        refusal = _look_over(request, on_offer, now)
+        if refusal is not None:
+            entries[request] = refusal
+    for reward_id, group in by_reward(each for each in requests if each not in entries).items():
+        reward = on_offer[reward_id]
+        entries |= pass_gate(reward, group, period_of(reward, now))
+    return _unless_answered(requests, entries)
 
 
-def _sure(outcome: Outcome | None) -> Outcome:
-    assert outcome is not None, "a request without an outcome"
-    return outcome
+def _unless_answered(requests: Sequence[Request], entries: dict[Request, Entry]) -> list[Entry]:
+    """Give whom a twin has overtaken the twin's answer: its unit may be what is missing."""
+    refused = [each for each in requests if isinstance(entries[each], Exception)]
+    try:
+        stored = idempotency.find_many([each.key for each in refused])
+    except Exception:
+        release(each for each in entries.values() if isinstance(each, Ticket))
+        raise
+    entries |= {each: found for each, found in zip(refused, stored, strict=True) if found}
+    return [entries[each] for each in requests]
 
 
 def _look_over(request: Request, on_offer: dict[int, Offer], now: datetime) -> Exception | None:
@@ -108,81 +127,78 @@ def _look_over(request: Request, on_offer: dict[int, Offer], now: datetime) -> E
     return None
 
 
-def _commit(
-    requests: list[Request], on_offer: dict[int, Offer], held: Held, now: datetime
-) -> dict[Request, Outcome]:
-    """Decide a batch in SQL; where a gate is missing, few at a time, for nothing holds the crowd."""
-    if all(request in held.asks for request in requests):
-        return _decide_all(requests, on_offer, held, now)
-    if SQL_ALONE.acquire(timeout=SQL_ALONE_WAIT_S):
+def commit_many(tickets: Sequence[Ticket], *, now: datetime) -> list[Outcome]:
+    """Decide who was let in, in one transaction; at most one ticket of a member.
+
+    Where a gate is missing, few do so at a time, for nothing holds the crowd.
+    """
+    bare = [ticket for ticket in tickets if ticket.ask is None]
+    if not bare:
+        outcomes = _decide_all(tickets, now)
+    elif SQL_ALONE.acquire(timeout=SQL_ALONE_WAIT_S):
         try:
-            return _decide_all(requests, on_offer, held, now)
+            outcomes = _decide_all(tickets, now)
         finally:
             SQL_ALONE.release()
-    leased = [request for request in requests if request in held.asks]
-    outcomes: dict[Request, Outcome] = {r: RewardBusy() for r in requests if r not in held.asks}
-    return outcomes | (_decide_all(leased, on_offer, held, now) if leased else {})
+    else:
+        leased = [ticket for ticket in tickets if ticket.ask is not None]
+        outcomes = {each: RewardBusy() for each in bare} | _decide_all(leased, now)
+    return [outcomes[ticket] for ticket in tickets]
 
 
-def _decide_all(
-    requests: list[Request], on_offer: dict[int, Offer], held: Held, now: datetime
-) -> dict[Request, Outcome]:
+def _decide_all(tickets: Sequence[Ticket], now: datetime) -> dict[Ticket, Outcome]:
     """Decide a batch together; one that fails is decided one request at a time."""
-    if len(requests) > 1:
+    if len(tickets) > 1:
         try:
-            return _decide(requests, on_offer, held, now)
+            return _decide(tickets, now)
         except OutcomeUnknown as unknown:
-            return dict.fromkeys(requests, unknown)
+            return dict.fromkeys(tickets, unknown)
         except Exception as error:  # one request must not fail its neighbours
-            log.info("a batch of %s is decided singly: %s", len(requests), error)
-    return _singly(requests, on_offer, held, now)
+            log.info("a batch of %s is decided singly: %s", len(tickets), error)
+    return _singly(tickets, now)
 
 
-def _singly(
-    requests: list[Request], on_offer: dict[int, Offer], held: Held, now: datetime
-) -> dict[Request, Outcome]:
+def _singly(tickets: Sequence[Ticket], now: datetime) -> dict[Ticket, Outcome]:
     """Decide one after the other; where several find the same door locked, the rest don't try it."""
-    outcomes: dict[Request, Outcome] = {}
+    outcomes: dict[Ticket, Outcome] = {}
     locked = 0
-    for number, request in enumerate(requests):
+    for number, ticket in enumerate(tickets):
         if locked == LOCKED_IN_A_BATCH:
-            rest = requests[number:]
-            held.release(rest)
+            rest = tickets[number:]
+            release(rest)
             return outcomes | {each: Unavailable() for each in rest}
-        outcomes[request] = _alone(request, on_offer, held, now)
-        locked += isinstance(outcomes[request], Unavailable)
+        outcomes[ticket] = _alone(ticket, now)
+        locked += isinstance(outcomes[ticket], Unavailable)
     return outcomes
 
 
-def _alone(request: Request, on_offer: dict[int, Offer], held: Held, now: datetime) -> Outcome:
+def _alone(ticket: Ticket, now: datetime) -> Outcome:
     try:
-        return _decide([request], on_offer, held, now)[request]
+        return _decide([ticket], now)[ticket]
     except Exception as error:
         if not isinstance(error, OutcomeUnknown):
-            held.release([request])  # where not even BEGIN was answered; told twice, it counts once
+            release([ticket])  # where not even BEGIN was answered; told twice, it counts once
         return error
 
 
-def _decide(
-    requests: list[Request], on_offer: dict[int, Offer], held: Held, now: datetime
-) -> dict[Request, Outcome]:
-    outcomes: dict[Request, Outcome] = {}
+def _decide(tickets: Sequence[Ticket], now: datetime) -> dict[Ticket, Outcome]:
+    outcomes: dict[Ticket, Outcome] = {}
     with atomic() as transaction:
-        transaction.after_commit(lambda: held.end(outcomes))
-        if len(requests) == 1:
-            transaction.after_refusal(lambda: held.release(requests))
-        lock_ms = LOCK_MS if len(requests) == 1 else BATCH_LOCK_MS
+        transaction.after_commit(lambda: end(outcomes))
+        if len(tickets) == 1:
+            transaction.after_refusal(lambda: release(tickets))
+        lock_ms = LOCK_MS if len(tickets) == 1 else BATCH_LOCK_MS
         transaction.hurry(statement_ms=STATEMENT_MS, lock_ms=lock_ms, idle_ms=IDLE_MS)
-        claims = idempotency.claim_many([held.keyed(each) for each in requests], now=now)
-        for request, claim in zip(requests, claims, strict=True):
+        claims = idempotency.claim_many([each.key for each in tickets], now=now)
+        for ticket, claim in zip(tickets, claims, strict=True):
             if claim is not None:
-                outcomes[request] = _of_twin(claim)
-        fresh = [request for request in requests if request not in outcomes]
-        book = points.open_book([request.member_id for request in fresh], now=now, lots=True)
-        refused = _judge(fresh, on_offer, book)
-        idempotency.drop_many([request.key for request in refused])
+                outcomes[ticket] = _of_twin(claim)
+        fresh = [each for each in tickets if each not in outcomes]
+        book = points.open_book([each.request.member_id for each in fresh], now=now, lots=True)
+        refused = _judge(fresh, book)
+        idempotency.drop_many([each.request.key for each in refused])
         outcomes |= refused
-        outcomes |= _record([r for r in fresh if r not in refused], on_offer, book)
+        outcomes |= _record([each for each in fresh if each not in refused], book)
     return outcomes
 
 
@@ -190,25 +206,23 @@ def _of_twin(claim: Exception) -> Outcome:
     return claim.answer if isinstance(claim, Replayed) else claim
 
 
-def _judge(
-    requests: list[Request], on_offer: dict[int, Offer], book: Book
-) -> dict[Request, Outcome]:
+def _judge(tickets: Sequence[Ticket], book: Book) -> dict[Ticket, Outcome]:
     """Refuse by tier, balance and limit, under the accounts' locks; counts the limit of the rest."""
-    refused: dict[Request, Outcome] = {}
-    takes: dict[limits.Take, Request] = {}
+    refused: dict[Ticket, Outcome] = {}
+    takes: dict[limits.Take, Ticket] = {}
     ladder = tiers.ladder()
-    for request in requests:
-        reward = on_offer[request.reward_id]
+    for ticket in tickets:
+        request, reward = ticket.request, ticket.reward
         try:
             _check_tier(reward, book.account(request.member_id).tier_code, ladder)
             book.check_spend(request.member_id, reward.price_points * request.quantity)
         except MallError as refusal:
-            refused[request] = refusal
+            refused[ticket] = refusal
             continue
-        who = (request.member_id, reward.id, period_of(reward, book.now), request.quantity)
-        takes[limits.Take(*who, reward.per_member_limit)] = request
+        who = (request.member_id, reward.id, ticket.period, request.quantity)
+        takes[limits.Take(*who, reward.per_member_limit)] = ticket
     for take in limits.take_many(list(takes)):
-        refused[takes[take]] = limit_reached(on_offer[take.reward_id])
+        refused[takes[take]] = limit_reached(takes[take].reward)
     return refused
 
 
@@ -218,29 +232,27 @@ def _check_tier(reward: Offer, tier_code: str, ladder: Sequence[Tier]) -> None:
         raise TierTooLow(tier=needed.code, tier_name=needed.name)
 
 
-def _record(
-    requests: list[Request], on_offer: dict[int, Offer], book: Book
-) -> dict[Request, Outcome]:
+def _record(tickets: Sequence[Ticket], book: Book) -> dict[Ticket, Outcome]:
     """Write what was granted: redemptions, entries, vouchers, facts, and last the rewards."""
-    if not requests:
+    if not tickets:
         return {}
     now = book.now
-    rows = [_row(request, on_offer[request.reward_id], now) for request in requests]
+    rows = [_row(ticket, now) for ticket in tickets]
     with atomic() as transaction:
         ids = transaction.execute(
             insert(Redemption).returning(Redemption.id, sort_by_parameter_order=True), rows
         ).scalars()
-        trades = [Trade(*each) for each in zip(ids, requests, strict=True)]
-        balances = [_spend(trade, on_offer[trade.request.reward_id], book) for trade in trades]
+        trades = [Trade(*each) for each in zip(ids, tickets, strict=True)]
+        balances = [_spend(trade, book) for trade in trades]
         book.write()
-        issued = _issue(trades, on_offer, now)
+        issued = _issue(trades, now)
         record_many([trade.fact() for trade in trades], now=now)
         answers = {
-            trade.request: Answer(201, to_bytes(_answer(trade, row, balance, issued)))
+            trade.ticket: Answer(201, to_bytes(_answer(trade, row, balance, issued)))
             for trade, row, balance in zip(trades, rows, balances, strict=True)
         }
-        idempotency.store_many([(request.key, each) for request, each in answers.items()])
-        rewards.take_many(_units(requests))
+        idempotency.store_many([(each.request.key, answer) for each, answer in answers.items()])
+        rewards.take_many(_units(tickets))
     return dict(answers)
 
 
@@ -249,28 +261,29 @@ class Trade:
     """A request that is granted, under the id it got."""
 
     id: int
-    request: Request
+    ticket: Ticket
 
     def fact(self) -> Redeemed:
-        request = self.request
+        request = self.ticket.request
         return Redeemed(request.member_id, self.id, request.reward_id, request.quantity)
 
 
-def _units(requests: Iterable[Request]) -> dict[int, int]:
+def _units(tickets: Iterable[Ticket]) -> dict[int, int]:
     units: dict[int, int] = defaultdict(int)
-    for request in requests:
-        units[request.reward_id] += request.quantity
+    for ticket in tickets:
+        units[ticket.reward.id] += ticket.request.quantity
     return units
 
 
-def _row(request: Request, reward: Offer, now: datetime) -> dict[str, Any]:
+def _row(ticket: Ticket, now: datetime) -> dict[str, Any]:
+    request = ticket.request
     return {
         "member_id": request.member_id,
         "reward_id": request.reward_id,
         "request_key": request.key.text,
         "quantity": request.quantity,
-        "points_paid": reward.price_points * request.quantity,
-        "period": period_of(reward, now),
+        "points_paid": ticket.reward.price_points * request.quantity,
+        "period": ticket.period,
         "state": "issued",
         "store_id": request.store_id,
         "address": request.address,
@@ -278,8 +291,8 @@ def _row(request: Request, reward: Offer, now: datetime) -> dict[str, Any]:
     }
 
 
-def _spend(trade: Trade, reward: Offer, book: Book) -> int:
-    request = trade.request
+def _spend(trade: Trade, book: Book) -> int:
+    request, reward = trade.ticket.request, trade.ticket.reward
     cause = Cause(
         "redeem",
         "redemption",
@@ -291,20 +304,18 @@ def _spend(trade: Trade, reward: Offer, book: Book) -> int:
     return book.spend(request.member_id, reward.price_points * request.quantity, cause)
 
 
-def _issue(
-    trades: Sequence[Trade], on_offer: dict[int, Offer], now: datetime
-) -> dict[int, tuple[str, datetime]]:
+def _issue(trades: Sequence[Trade], now: datetime) -> dict[int, tuple[str, datetime]]:
     """Vouchers for what is fetched or used with a code; by redemption."""
-    with_code = [t for t in trades if on_offer[t.request.reward_id].kind in NEEDS_VOUCHER]
-    issues = [_voucher(trade, on_offer[trade.request.reward_id]) for trade in with_code]
+    with_code = [trade for trade in trades if trade.ticket.reward.kind in NEEDS_VOUCHER]
+    issues = [_voucher(trade) for trade in with_code]
     if not issues:
         return {}
     made = vouchers.issue_many(issues, now=now)
     return {trade.id: voucher for trade, voucher in zip(with_code, made, strict=True)}
 
 
-def _voucher(trade: Trade, reward: Offer) -> vouchers.Issue:
-    request = trade.request
+def _voucher(trade: Trade) -> vouchers.Issue:
+    request, reward = trade.ticket.request, trade.ticket.reward
     return vouchers.Issue(
         member_id=request.member_id,
         redemption_id=trade.id,

@@ -9,13 +9,13 @@ import time
 from flask import current_app
 
 from mall import clock, idempotency, rewards
-from mall.errors import SoldOut
+from mall.errors import OutcomeUnknown, SoldOut, Unavailable
 from mall.gathering import Gathering
 from mall.guards import stock
 from mall.guards.client import RedisError
 from mall.idempotency import Answer
-from mall.redemptions.gate import Outcome, Request, by_reward
-from mall.redemptions.redeem import redeem_many
+from mall.redemptions.gate import Entry, Outcome, Request, Ticket, by_reward, release
+from mall.redemptions.redeem import commit_many, enter_many
 
 KNOWN_S = 1.0  # for so long an epoch is asked for at the door without being read again
 KNOWN = 10_000
@@ -43,17 +43,35 @@ class Together:
 
     def __init__(self) -> None:
         self.door = Gathering(self._at_the_door, apart=lambda request: request.key)
-        self.till = Gathering(self._commit, apart=lambda request: request.member_id)
+        self.till = Gathering(
+            self._commit, apart=lambda ticket: ticket.request.member_id, steps_aside=True
+        )
         self._epochs: dict[int, tuple[int, float]] = {}  # reward -> its epoch, and until when
 
     def redeem(self, request: Request) -> Outcome:
-        return self.door.ask(request) or self.till.ask(request)
+        entry = self.door.ask(request)
+        if not isinstance(entry, Ticket):
+            return entry
+        try:
+            return self.till.ask(entry)
+        except OutcomeUnknown:
+            raise
+        except Unavailable:  # its turn never came
+            release([entry])
+            raise
 
-    def _at_the_door(self, requests: list[Request]) -> list[Outcome | None]:
-        """What was answered before, and what is sold out; None goes on to the till."""
+    def _at_the_door(self, requests: list[Request]) -> list[Entry]:
+        """What was answered before, what is refused, and a ticket for each of the rest."""
         refused = self._sold_out(requests)
         stored = idempotency.find_many([each.key for each in requests])  # a twin may have finished
-        return [answer or refused.get(each) for each, answer in zip(requests, stored, strict=True)]
+        known = {
+            request: found
+            for request, answer in zip(requests, stored, strict=True)
+            if (found := answer or refused.get(request)) is not None
+        }
+        rest = [each for each in requests if each not in known]
+        entered = dict(zip(rest, enter_many(rest, now=clock.now()) if rest else [], strict=True))
+        return [known[each] if each in known else entered[each] for each in requests]
 
     def _sold_out(self, requests: list[Request]) -> dict[Request, Outcome]:
         """Refuse by one look at a gate what it would refuse anyway, so that it need not queue."""
@@ -71,8 +89,8 @@ class Together:
             refused |= {each: SoldOut(units_left=n) for each, n in gone if n is not None}
         return refused
 
-    def _commit(self, requests: list[Request]) -> list[Outcome]:
-        return redeem_many(requests, now=clock.now())
+    def _commit(self, tickets: list[Ticket]) -> list[Outcome]:
+        return commit_many(tickets, now=clock.now())
 
     def _learn(self, reward_ids: set[int]) -> None:
         """Read the epochs of rewards that are asked for and not known, or known for too long."""

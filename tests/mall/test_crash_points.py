@@ -21,6 +21,7 @@ from tests.makers import a_key
 from tests.mall.books import ask, balance, count, gate, one, said, trades, units_left, wrong
 
 path = import_module("mall.redemptions.redeem")  # whose name is also its verb's
+door = import_module("mall.redemptions.gate")
 cancelling = import_module("mall.redemptions.cancel")
 reaper = import_module("mall.gates.reap")
 
@@ -65,7 +66,7 @@ def die(monkeypatch):
             raise Died
 
         with monkeypatch.context() as patch:
-            patch.setattr(path.Held, "_end", dead)
+            patch.setattr(door, "_end", dead)
             patch.setattr(owner, name, dying)
             with pytest.raises(Died):
                 act()
@@ -128,7 +129,7 @@ def test_p2_at_the_gate_whose_answer_is_lost(shopper, reward, die):
 @pytest.mark.covers("E3")
 def test_p2_between_the_gate_and_sql(shopper, reward, die):
     request = ask(shopper, reward)
-    die(path, "_commit", lambda: redeem(request))
+    die(path, "commit_many", lambda: redeem(request))
 
     assert gate(reward) == (UNITS - 1, 1)
     with pytest.raises(KeyInProgress):
@@ -138,7 +139,7 @@ def test_p2_between_the_gate_and_sql(shopper, reward, die):
 
 def test_p2_a_retry_takes_the_lease_over_before_the_reaper_comes(shopper, reward, die, monkeypatch):
     request = ask(shopper, reward)
-    die(path, "_commit", lambda: redeem(request))
+    die(path, "commit_many", lambda: redeem(request))
     monkeypatch.setattr(stock, "ADOPT_MS", 0)
 
     assert redeem(request).status == 201
@@ -199,10 +200,10 @@ def test_p4_in_commit_whose_answer_is_lost(shopper, reward, monkeypatch, committ
 
 
 @pytest.mark.covers("E3")
-@pytest.mark.parametrize("point", ["end", "settle"])
+@pytest.mark.parametrize("point", [(path, "end"), (door, "settle")], ids=["end", "settle"])
 def test_p5_after_commit_before_the_lease_is_settled(shopper, reward, die, point):
     request = ask(shopper, reward)
-    die(path.Held, point, lambda: redeem(request))
+    die(*point, lambda: redeem(request))
 
     assert trades() == 1 and gate(reward) == (UNITS - 1, 1)
     is_mended(reward, request, bought=1)
@@ -226,7 +227,7 @@ def test_p7_redis_dies_and_forgets_its_last_second(
         restore = go_back()
         redeem(request)
     else:
-        die(path, "_commit", lambda: redeem(request))
+        die(path, "commit_many", lambda: redeem(request))
         restore = go_back()
         if lost == "settlement":
             keep(1)
@@ -245,7 +246,7 @@ def test_p7_redis_dies_and_forgets_its_last_second(
 def test_p8_redis_is_emptied(shopper, reward, die, held):
     request = ask(shopper, reward)
     if held:
-        die(path, "_commit", lambda: redeem(request))
+        die(path, "commit_many", lambda: redeem(request))
     else:
         redeem(request)
     client().flushall()
@@ -340,7 +341,7 @@ def test_p11_the_server_ends_the_session(shopper, reward, monkeypatch):
 )
 def test_p13_the_reaper_dies_half_way(shopper, reward, die, owner, name, after):
     request = ask(shopper, reward)
-    die(path, "_commit", lambda: redeem(request))
+    die(path, "commit_many", lambda: redeem(request))
 
     die(owner, name, lambda: keep(1), after=after)
 
@@ -350,7 +351,7 @@ def test_p13_the_reaper_dies_half_way(shopper, reward, die, owner, name, after):
 
 def test_p13_the_reaper_dies_before_it_settles(shopper, reward, die):
     request = ask(shopper, reward)
-    die(path.Held, "end", lambda: redeem(request))
+    die(path, "end", lambda: redeem(request))
 
     die(stock, "settle", lambda: keep(1))
 

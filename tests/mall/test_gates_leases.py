@@ -23,7 +23,7 @@ path = import_module("mall.redemptions.redeem")  # whose name is also its verb's
 def die_after_commit(request, monkeypatch):
     """A worker that commits and dies before it settles."""
     with monkeypatch.context() as patch:
-        patch.setattr(path.Held, "end", lambda *_: None)
+        patch.setattr(path, "end", lambda *_: None)
         return redeem(request)
 
 
@@ -88,7 +88,7 @@ def test_after_a_dead_worker_the_same_key_is_granted_without_redis_too(
 def zombie(app, monkeypatch):
     """An attempt that stands between the gate and SQL while others believe it dead."""
     halt = Halt("zombie")
-    monkeypatch.setattr(path, "_commit", halt.before(path._commit))
+    monkeypatch.setattr(path, "commit_many", halt.before(path.commit_many))
     return lambda request: halt.holding(app, lambda: redeem(request))
 
 
@@ -125,7 +125,7 @@ def test_a_lease_is_settled_where_its_attempt_commits_before_the_reaper_looks(
 ):
     reward = a_shelf(units=5)
     request, halt = ask(a_member(points=5), reward), Halt("slow")
-    monkeypatch.setattr(path.Held, "end", halt.before(path.Held.end))
+    monkeypatch.setattr(path, "end", halt.before(path.end))
 
     with halt.holding(app, lambda: redeem(request)) as finish:
         assert reap(reward) == 1

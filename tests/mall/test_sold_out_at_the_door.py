@@ -20,11 +20,11 @@ module = import_module("mall.redemptions.together")
 @pytest.fixture
 def batches(last_one, monkeypatch):
     """What was asked of SQL, since the last unit went."""
-    asked, redeem_many = [], module.redeem_many
+    asked, enter_many = [], module.enter_many
     monkeypatch.setattr(
         module,
-        "redeem_many",
-        lambda batch, *, now: asked.append(batch) or redeem_many(batch, now=now),
+        "enter_many",
+        lambda batch, *, now: asked.append(batch) or enter_many(batch, now=now),
     )
     return asked
 

@@ -26,14 +26,14 @@ class Queue:
     def __init__(self, app, monkeypatch):
         self.app, self.batches = app, []
         self.full = threading.Event()
-        self.redeem_many = module.redeem_many
-        monkeypatch.setattr(module, "redeem_many", self.lead)
+        self.commit_many = module.commit_many
+        monkeypatch.setattr(module, "commit_many", self.lead)
 
-    def lead(self, requests, *, now):
-        self.batches.append(list(requests))
+    def lead(self, tickets, *, now):
+        self.batches.append(list(tickets))
         if len(self.batches) == 1:
             assert self.full.wait(PATIENCE_S)
-        return self.redeem_many(requests, now=now)
+        return self.commit_many(tickets, now=now)
 
     def ask_all(self, requests, redeem=redeem_together):
         """What each of some requests came to, when all but the first came while that was led."""
@@ -82,7 +82,7 @@ def test_a_member_goes_along_once_and_leads_the_next_time(a_member, reward, queu
     requests = [ask(member, reward) for member in members for _ in range(2)]
 
     assert kinds(queue.ask_all(requests)) == {"granted": 6}
-    assert all(len({each.member_id for each in b}) == len(b) for b in queue.batches)
+    assert all(len({each.request.member_id for each in b}) == len(b) for b in queue.batches)
     assert sum(len(batch) for batch in queue.batches) == 6
     assert [balance(member) for member in members] == [7, 7, 7]
 
@@ -102,7 +102,7 @@ def test_a_request_that_breaks_its_batch_fails_alone(a_member, reward, queue, mo
     record, poison = path._record, requests[5]
 
     def break_at(batch, *rest):
-        if poison in batch:
+        if poison in [each.request for each in batch]:
             raise ZeroDivisionError
         return record(batch, *rest)
 
@@ -119,7 +119,7 @@ def test_a_request_that_breaks_its_batch_fails_alone(a_member, reward, queue, mo
 def test_p12_a_leader_that_dies_names_the_next_and_leaves_nobody_waiting(a_member, reward, queue):
     """Those it led are told that nobody knows; with the same key they get the final answer."""
     requests = [ask(a_member(points=1), reward) for _ in range(6)]
-    ask_on, died = queue.redeem_many, []
+    ask_on, died = queue.commit_many, []
 
     def die(batch, *, now):
         if len(batch) > 1 and not died:
@@ -128,7 +128,7 @@ def test_p12_a_leader_that_dies_names_the_next_and_leaves_nobody_waiting(a_membe
             raise SystemExit
         return ask_on(batch, now=now)
 
-    queue.redeem_many = die
+    queue.commit_many = die
 
     def survive(request):
         try:
