@@ -6,7 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +16,7 @@ import psycopg
 from flask import Flask
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from mall import atomic as transactions
 from mall.guards import client
 from models import db
 from tests.stepper.faults import BEGIN, COMMIT, REDIS, SLEEP, SQL, Fault, Port
@@ -74,6 +75,13 @@ class Time:
         return getattr(time, name)
 
 
+def _let_turns_be() -> list[Callable[[], None]]:
+    """The schedule says whose turn it is; a courtesy among writers must not decide otherwise."""
+    courtesy = transactions.turn_of
+    transactions.turn_of = lambda *_, **__: nullcontext(True)
+    return [partial(setattr, transactions, "turn_of", courtesy)]
+
+
 class Ports:
     """The hooks of one application. `schedule` is whose workers are asked; None lets all pass."""
 
@@ -94,7 +102,7 @@ class Ports:
     @contextmanager
     def hooked(self) -> Iterator["Ports"]:
         """Step around every outside call of the application, until the end of the block."""
-        undo = [*self._hook_sql(), *self._hook_redis(), *self._hook_time()]
+        undo = [*self._hook_sql(), *self._hook_redis(), *self._hook_time(), *_let_turns_be()]
         try:
             yield self
         finally:
