@@ -1,7 +1,9 @@
 """The contract's shapes: strict bodies, idempotency keys, pages, and OpenAPI made from them."""
 
 import json
+import random
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import wraps
@@ -14,7 +16,8 @@ from marshmallow import fields, validate
 from webargs.flaskparser import FlaskParser
 
 from blueprints.openapi import LARGEST_ID
-from mall import idempotency, keys
+from mall import idempotency, keys, metrics
+from mall.atomic import Contended
 from mall.errors import KeyInvalid, KeyMissing, Malformed
 from mall.idempotency import Answer, Key, Replayed
 
@@ -22,6 +25,7 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_NUMBER = 10**9
 MAX_DEPTH = 20
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+TRIED_AGAIN, JITTER_S = 3, (0.01, 0.05)
 DIGITS = re.compile(r"[0-9]{1,16}")
 KEY_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
@@ -231,7 +235,7 @@ def idempotent(
             key = _key(required, sealed)
             try:
                 stored = idempotency.find(key) if finds else None
-                answer = _reply(stored) if stored else view(*args, key=key, **kwargs)
+                answer = _reply(stored) if stored else again(view, *args, key=key, **kwargs)
             except Replayed as twin:
                 answer = _reply(twin.answer)
             if reveal is not None:
@@ -242,6 +246,17 @@ def idempotent(
         return takes_header("Idempotency-Key", schema, required=required)(asked)
 
     return decorate if view is None else decorate(view)
+
+
+def again(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Do as the client would who is told 503, where nothing stood in the way but each other."""
+    for _ in range(TRIED_AGAIN):
+        try:
+            return view(*args, **kwargs)
+        except Contended:
+            metrics.count("contentions")
+            time.sleep(random.uniform(*JITTER_S))
+    return view(*args, **kwargs)
 
 
 def _key(required: bool, sealed: bool) -> Key:

@@ -20,14 +20,20 @@ from models.turns import turn_of
 
 TURN_S = 8.0  # SQLite's only: PostgreSQL's writers wait for rows
 LOCK_NOT_AVAILABLE, QUERY_CANCELED, IDLE_TOO_LONG = "55P03", "57014", "25P03"
+CONTENDED = {"40P01", "40001"}  # deadlock, serialization: the same once more may go through
 WAITED_TOO_LONG = {LOCK_NOT_AVAILABLE, QUERY_CANCELED}
-# and deadlock, serialization, shutting down, crashed, cannot connect now, transaction timeout
+# and shutting down, crashed, cannot connect now, transaction timeout
 PASSING_SQLSTATES = WAITED_TOO_LONG | {
-    *("40P01", "40001", "57P01", "57P02", "57P03", "25P04"),
+    *CONTENDED,
+    *("57P01", "57P02", "57P03", "25P04"),
     IDLE_TOO_LONG,
 }
 # what the server says at COMMIT where it has undone the transaction: nothing is unknown then
 UNDONE_AT_COMMIT = {"40P01", "40001", "40000", "40002", IDLE_TOO_LONG, "25P04"}
+
+
+class Contended(Unavailable):
+    """The database broke up a ring of those who waited for each other; nothing has happened."""
 
 
 class Transaction:
@@ -155,7 +161,7 @@ def _commit(transaction: Transaction) -> None:
         if sqlstate_of(error) not in UNDONE_AT_COMMIT:
             raise OutcomeUnknown() from error
         transaction.is_undone = True
-        raise Unavailable() from error
+        raise (Contended() if sqlstate_of(error) in CONTENDED else Unavailable()) from error
 
 
 def _undo() -> None:
@@ -175,6 +181,8 @@ def _in_our_words(error: BaseException) -> BaseException:
     """A lock that took too long or a database that went away is `Unavailable`, not a bug."""
     if not isinstance(error, DBAPIError) or isinstance(error, IntegrityError):
         return error
+    if sqlstate_of(error) in CONTENDED:
+        return Contended()
     passing = sqlstate_of(error) in PASSING_SQLSTATES or error.connection_invalidated
     locked = "database is locked" in str(error.orig)
     return Unavailable() if passing or locked else error

@@ -13,6 +13,7 @@ TALLIES = {
     "gate_drift": "Times a gate's units were not what SQL says, twice in a row.",
     "gate_rebuilds": "Times a gate was opened anew from SQL.",
     "gate_leases_reaped": "Leases that nobody came back to end.",
+    "contentions": "Times a request was made again because the database broke up a ring of locks.",
     "ledger_mismatches": "Mismatches the ledger's proof has found.",
 }
 

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from mall.atomic import atomic, read
+from mall.atomic import Contended, atomic, read
 from mall.errors import NotFound, OutcomeUnknown, Unavailable
 from models import ShopSetting, Store, db
 from models.base import insert
@@ -202,8 +202,8 @@ def test_a_rule_that_refuses_at_commit_is_a_refusal(app, heard, monkeypatch):
     ("error", "means"),
     [
         (OperationalError("", None, Driver(sqlstate="55P03")), Unavailable),
-        (OperationalError("", None, Driver(sqlstate="40P01")), Unavailable),
-        (OperationalError("", None, Driver(sqlstate="40001")), Unavailable),
+        (OperationalError("", None, Driver(sqlstate="40P01")), Contended),
+        (OperationalError("", None, Driver(sqlstate="40001")), Contended),
         (OperationalError("", None, Driver(sqlstate="57P01")), Unavailable),
         (OperationalError("", None, Driver(sqlstate="57014")), Unavailable),
         (OperationalError("", None, Driver(sqlstate="25P03")), Unavailable),

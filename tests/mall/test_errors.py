@@ -26,7 +26,8 @@ def everyone(kind=MallError):
         yield from everyone(each)
 
 
-ALL = sorted(set(everyone()), key=lambda each: each.__name__)
+TOLD = {each for each in everyone() if each.__module__.startswith("mall.errors")}
+ALL = sorted(TOLD, key=lambda each: each.__name__)
 
 
 @pytest.mark.parametrize("error", ALL, ids=lambda each: each.__name__)
