@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import sqlite3
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mall.serve import manager, programs
-from mall.serve.children import Ends
+from mall.serve.children import QUICK_DEATHS, Child, Ends
 from tests.copies import (
     END_S,
     POLL_S,
@@ -187,7 +188,7 @@ def test_a_child_that_dies_again_and_again_ends_everything_soon(a_copy):
     def kill_the_worker() -> bool:
         worker = copy.child("jobs\0work")
         if worker is not None and worker not in killed:
-            os.kill(worker, signal.SIGKILL)
+            os.kill(worker, signal.SIGABRT)
             killed.add(worker)
         return copy.code is not None
 
@@ -195,6 +196,17 @@ def test_a_child_that_dies_again_and_again_ends_everything_soon(a_copy):
     assert copy.code == 1
     assert "died too often" in copy.output.splitlines()[-1] and len(killed) == 4
     assert_nothing_left(copy)
+
+
+def test_a_child_that_others_kill_again_and_again_is_started_again(tmp_path):
+    """It could live: whoever kills it is no fault of its own, and the shop goes on."""
+    child = Child("The worker", [sys.executable, "-c", "import time; time.sleep(60)"])
+    for _ in range(QUICK_DEATHS + 1):
+        child.start(os.environ, tmp_path)
+        assert child.process is not None
+        child.process.kill()
+        child.process.wait(5)
+        assert child.plan_restart() is not None
 
 
 def test_a_request_gets_its_grace_and_the_machine_a_second_to_spare():

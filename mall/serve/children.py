@@ -16,7 +16,7 @@ from typing import IO
 from mall.serve.place import CannotStart
 
 DEATHS_A_MINUTE = 10
-QUICK_DEATHS = 4  # in a row, each within QUICK_S of its start: another would die as well
+QUICK_DEATHS = 4  # in a row, each of its own within QUICK_S of its start: another would die as well
 QUICK_S = 8.0
 DELAYS_S = (0.0, 0.5, 1.0, 2.0, 4.0)  # before the first, second ... restart within a minute
 KILLED_ENDS_S = 0.5
@@ -103,7 +103,8 @@ class Child:
         while self.deaths and self.deaths[0] < now - 60:
             self.deaths.popleft()
         self.deaths.append(now)
-        self.quick_deaths = self.quick_deaths + 1 if now - self.started_at < QUICK_S else 0
+        quick = now - self.started_at < QUICK_S and self.code != -signal.SIGKILL
+        self.quick_deaths = self.quick_deaths + 1 if quick else 0
         if len(self.deaths) > DEATHS_A_MINUTE or self.quick_deaths >= QUICK_DEATHS:
             return None
         delay_s = DELAYS_S[min(len(self.deaths), len(DELAYS_S)) - 1]

@@ -64,9 +64,9 @@ class Places(Executor):
             if self._idle:
                 server = self._idle.pop()
             elif self._threads < self._most:
-                self._threads += 1
                 server = _Server(self)
                 server.start()
+                self._threads += 1
             else:
                 return
             self._at_work += 1
@@ -106,7 +106,7 @@ class _Server(threading.Thread):
     """A thread: it serves what it is given, then what waits, then sleeps until it is given more."""
 
     def __init__(self, places: Places) -> None:
-        super().__init__(name=places.name)
+        super().__init__(name=places.name, daemon=True)  # none outlives its worker's end
         self._places = places
         self._woken = threading.Lock()
         self._woken.acquire()
