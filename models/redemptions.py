@@ -10,7 +10,10 @@ from models.base import Id, Model, Points
 
 
 class Redemption(Model):
-    """One trade. `request_key` is unique for ever, so that even a pruned key can't pay twice."""
+    """One trade. `request_key` is unique for ever, so that even a pruned key can't pay twice.
+
+    `lease` is the gate's whose units it took; none where it was decided without a gate.
+    """
 
     __tablename__ = "redemptions"
     __table_args__ = (
@@ -31,6 +34,7 @@ class Redemption(Model):
     member_id: Mapped[int] = mapped_column(sa.ForeignKey("accounts.member_id"))
     reward_id: Mapped[int] = mapped_column(sa.ForeignKey("rewards.id"))
     request_key: Mapped[str] = mapped_column(sa.String(64))
+    lease: Mapped[str | None] = mapped_column(sa.String(16))
     quantity: Mapped[int]
     points_paid: Mapped[Points]
     period: Mapped[str] = mapped_column(sa.String(16))

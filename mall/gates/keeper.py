@@ -21,7 +21,7 @@ from mall.gates.build import count, rebuild_many
 from mall.gates.reap import reap
 from mall.guards import stock
 from mall.guards.client import RedisError
-from mall.guards.stock import Gate
+from mall.guards.stock import Ask, Gate
 from models import GateMark, Redemption, Reward, db
 from models.base import insert
 
@@ -39,12 +39,15 @@ TRIMMED_PERCENT = 5  # a drift up to this is corrected in place, a larger one re
 
 @dataclass
 class Truth:
-    """What SQL says of a reward at one moment, and which of its leases' requests it has redeemed."""
+    """What SQL says of a reward at one moment, and under which leases it has redeemed requests."""
 
     epoch: int
     units_left: int
     published: bool
-    redeemed: set[str] = field(default_factory=set)
+    redeemed: dict[str, str | None] = field(default_factory=dict)
+
+    def has_spent(self, ask: Ask) -> bool:
+        return ask.token in self.redeemed and ask.went_to(self.redeemed[ask.token])
 
 
 def drift(reward: Reward) -> int | None:
@@ -176,7 +179,7 @@ def _reconcile(view: View) -> str | None:
         return None
     if gate.oldest_s > UNSURE_S or len(gate.live) != gate.leases:
         return None
-    open_ones = (each.ask for each in gate.live if each.ask.token not in view.truth.redeemed)
+    open_ones = [each.ask for each in gate.live if not view.truth.has_spent(each.ask)]
     expected = view.truth.units_left - sum(ask.quantity for ask in open_ones)
     off = gate.units_left - expected
     before, view.drift_units = view.drift_units, off
@@ -200,7 +203,7 @@ def _truths(reward_ids: Sequence[int], there: dict[int, Gate]) -> dict[int, Trut
     redeemed = (Redemption.reward_id == Reward.id) & (theirs if known else sa.false())
     columns = (Reward.id, Reward.epoch, Reward.units_left, Reward.published)
     query = (
-        sa.select(*columns, Redemption.member_id, Redemption.request_key)
+        sa.select(*columns, Redemption.member_id, Redemption.request_key, Redemption.lease)
         .outerjoin(Redemption, redeemed)
         .where(Reward.id.in_(reward_ids))
     )
@@ -210,7 +213,7 @@ def _truths(reward_ids: Sequence[int], there: dict[int, Gate]) -> dict[int, Trut
     for row in rows:
         truth = truths.setdefault(row.id, Truth(row.epoch, row.units_left, row.published))
         if row.member_id is not None:
-            truth.redeemed.add(f"{row.member_id}:{row.request_key}")
+            truth.redeemed[f"{row.member_id}:{row.request_key}"] = row.lease
     return truths
 
 

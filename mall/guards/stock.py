@@ -52,6 +52,13 @@ class Ask:
     quantity: int
     lease: str = field(default_factory=lambda: secrets.token_hex(8))
 
+    def went_to(self, lease: str | None) -> bool:
+        """Whether the units of this lease are those a redemption took under `lease`.
+
+        A redemption without one was decided without a gate: the units may stand for any.
+        """
+        return lease is None or lease in self.lease.split(".")
+
 
 @dataclass(frozen=True)
 class Lease:

@@ -70,20 +70,19 @@ def settle(tickets: Iterable[Ticket]) -> None:
 
 
 def release(tickets: Iterable[Ticket]) -> None:
-    """Give back what these requests took themselves; what they adopted is left to the reaper."""
+    """Give back what these requests took themselves; what they adopted is its taker's, or the reaper's."""
     _end(stock.release, [each for each in tickets if not each.adopted])
 
 
 def end(outcomes: Mapping[Ticket, Outcome]) -> None:
-    """Settle what was granted, release the rest."""
-    granted = [each for each, outcome in outcomes.items() if _is_taken(each, outcome)]
+    """Settle what was granted, release the rest: a twin's answer took the twin's units."""
+    granted = [each for each, outcome in outcomes.items() if _is_granted(outcome)]
     settle(granted)
     release(set(outcomes) - set(granted))
 
 
-def _is_taken(ticket: Ticket, outcome: Outcome) -> bool:
-    """Whether a lease's units are gone. A twin's answer has taken those of the twin's lease."""
-    return isinstance(outcome, Answer) and (not outcome.replayed or ticket.adopted)
+def _is_granted(outcome: Outcome) -> bool:
+    return isinstance(outcome, Answer) and not outcome.replayed
 
 
 def _end(how: Callable[..., int], tickets: Iterable[Ticket]) -> None:

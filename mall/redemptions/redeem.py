@@ -281,6 +281,7 @@ def _row(ticket: Ticket, now: datetime) -> dict[str, Any]:
         "member_id": request.member_id,
         "reward_id": request.reward_id,
         "request_key": request.key.text,
+        "lease": ticket.ask.lease if ticket.ask else None,
         "quantity": request.quantity,
         "points_paid": ticket.reward.price_points * request.quantity,
         "period": ticket.period,

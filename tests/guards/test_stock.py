@@ -155,8 +155,21 @@ def test_a_young_lease_is_held_and_an_older_one_adopted(monkeypatch):
     assert reserve(retry) == [ADOPTED]
 
     assert gate() == (4, 1) and counts() == {1: 1}
-    assert stock.settle(REWARD, [first], period=EVER) == 0
-    assert stock.settle(REWARD, [retry], period=EVER) == 1
+    assert stock.release(REWARD, [first], period=EVER) == 0
+    assert stock.release(REWARD, [retry], period=EVER) == 1
+    assert gate() == (5, 0)
+
+
+def test_whichever_attempt_at_a_lease_stands_settles_it(monkeypatch):
+    monkeypatch.setattr(stock, "ADOPT_MS", 0)
+    install()
+    attempts = [an_ask() for _ in range(3)]
+    for attempt in attempts:
+        reserve(attempt)
+
+    assert stock.settle(REWARD, [an_ask(), attempts[1]], period=EVER) == 1
+
+    assert stock.release(REWARD, [attempts[2]], period=EVER) == 0 and gate() == (4, 0)
 
 
 def test_a_lease_is_adopted_for_its_own_quantity_only(monkeypatch):

@@ -194,6 +194,7 @@ def test_p4_in_commit_whose_answer_is_lost(shopper, reward, monkeypatch, committ
     if first == "retry":
         monkeypatch.setattr(stock, "ADOPT_MS", 0)
         assert redeem(request).replayed == committed
+        keep()
         is_whole(reward, 1, shopper)
     else:
         is_mended(reward, request, bought=int(committed))

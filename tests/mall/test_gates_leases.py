@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from mall import clock, gates, idempotency, limits, redemptions
 from mall.errors import KeyInProgress, KeyReused, NotEnoughPoints, Unavailable
 from mall.guards import stock
+from mall.guards.client import RedisError, client
 from models import IdempotencyKey, Reward
 from tests.makers import a_key
 from tests.mall.attempts import die_at_the_gate, reap, redeem
@@ -25,6 +26,12 @@ def die_after_commit(request, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(path, "end", lambda *_: None)
         return redeem(request)
+
+
+def limit_count(request):
+    """What the gate counts of the member's limit."""
+    count = client().hget(f"{{rw:{request.reward_id}}}:m:{limits.EVER}", str(request.member_id))
+    return int(count or 0)
 
 
 # leases that nobody ended
@@ -183,8 +190,8 @@ def test_a_later_retry_adopts_the_lease_and_takes_no_second_unit(a_member, a_she
     assert gate(request.reward_id) == (0, 0) and units_left(request.reward_id) == 0
 
 
-def test_an_adopted_lease_of_a_redemption_that_stands_is_settled(
-    a_member, a_shelf, adoptable, monkeypatch
+def test_an_adopted_lease_of_a_redemption_that_stands_is_left_to_the_reaper(
+    a_member, a_shelf, adoptable, overdue, monkeypatch
 ):
     request = ask(a_member(points=5), a_shelf(units=5))
     first = die_after_commit(request, monkeypatch)
@@ -192,6 +199,60 @@ def test_an_adopted_lease_of_a_redemption_that_stands_is_settled(
     again = redeem(request)
 
     assert again.replayed and again.body == first.body
+    assert gate(request.reward_id) == (4, 1) and units_left(request.reward_id) == 4
+    assert reap(request.reward_id) == 1 and gate(request.reward_id) == (4, 0)
+
+
+# a repeat that reserves in the moment its twin has finished
+
+
+@pytest.mark.covers("E3")
+def test_the_lease_of_a_repeat_that_came_too_late_gives_its_unit_back(a_member, a_shelf, overdue):
+    request = ask(a_member(points=5), a_shelf(units=5))
+    redeem(request)
+    die_at_the_gate(request)
+    assert gate(request.reward_id) == (3, 1)
+
+    assert reap(request.reward_id) == 1
+
+    assert gate(request.reward_id) == (4, 0) and units_left(request.reward_id) == 4
+    assert limit_count(request) == 1
+
+
+def test_whoever_adopts_the_lease_of_a_late_repeat_does_not_keep_its_unit(
+    a_member, a_shelf, adoptable, overdue
+):
+    request = ask(a_member(points=5), a_shelf(units=5))
+    redeem(request)
+    die_at_the_gate(request)
+
+    assert redeem(request).replayed
+
+    assert reap(request.reward_id) == 1 and gate(request.reward_id) == (4, 0)
+
+
+def test_the_keeper_counts_the_lease_of_a_late_repeat_as_open(a_member, a_shelf):
+    request = ask(a_member(points=5), a_shelf(units=5))
+    redeem(request)
+    die_at_the_gate(request)
+
+    for _ in range(3):
+        gates.keep(route=redemptions.ROUTE)
+
+    assert gate(request.reward_id) == (3, 1), "its unit comes back with the lease, and not twice"
+
+
+def test_a_lease_stands_for_what_was_decided_without_a_gate(
+    a_member, a_shelf, overdue, monkeypatch
+):
+    request = ask(a_member(points=5), a_shelf(units=5))
+    die_at_the_gate(request)
+    with monkeypatch.context() as patch:
+        patch.setattr(stock, "reserve_many", Mock(side_effect=RedisError))
+        assert redeem(request).status == 201
+
+    assert reap(request.reward_id) == 1
+
     assert gate(request.reward_id) == (4, 0) and units_left(request.reward_id) == 4
 
 
@@ -235,7 +296,7 @@ def test_a_lease_is_not_adopted_for_another_quantity(a_member, a_shelf, adoptabl
     assert gate(reward) == (4, 1)
 
 
-def test_whose_lease_was_adopted_can_neither_settle_nor_release_it(a_member, a_shelf, adoptable):
+def test_whose_lease_was_adopted_can_settle_it_and_not_release_it(a_member, a_shelf, adoptable):
     request = ask(a_member(points=5), a_shelf(units=1))
     dead = die_at_the_gate(request)
     retry = stock.Ask(request.member_id, request.token, 1)
@@ -247,9 +308,10 @@ def test_whose_lease_was_adopted_can_neither_settle_nor_release_it(a_member, a_s
 
     assert verdict is stock.Verdict.ADOPTED
     assert stock.release(request.reward_id, [dead], period=limits.EVER) == 0
-    assert stock.settle(request.reward_id, [dead], period=limits.EVER) == 0
     assert gate(request.reward_id) == (0, 1)
-    assert stock.release(request.reward_id, [retry], period=limits.EVER) == 1
+    assert stock.settle(request.reward_id, [dead], period=limits.EVER) == 1
+    assert stock.release(request.reward_id, [retry], period=limits.EVER) == 0
+    assert gate(request.reward_id) == (0, 0)
 
 
 def test_an_adopted_lease_is_left_to_the_reaper_where_the_retry_is_refused(

@@ -334,9 +334,6 @@ class Stage:
             return
         self.world.reap()
         books = self._books()
-        sent_twice = any(len(made) > 1 for made in self.history.by_key().values())
-        if sent_twice and int(books.gate.get("avail", 0)) <= books.reward.units_left:
-            return  # the reaper can't tell a dead twin's lease from that of the one who was granted
         if books.reward.epoch == self.epoch:
             self.played.wrong += [f"{each}, though nobody harmed it" for each in books.gate_wrong()]
 

@@ -63,6 +63,13 @@ def _twins(world: World) -> dict[str, list[Task]]:
     return {"first": [task], "second": [task]}
 
 
+def _late(world: World) -> dict[str, list[Task]]:
+    """A repeat that comes to the gate just as its twin has finished."""
+    request = world.wants(0)
+    world.redeem(request)
+    return {"shopper": [(str(request.key.text), lambda: world.redeem_late(request))]}
+
+
 def _beside(world: World) -> dict[str, list[Task]]:
     return {"shopper": [redeeming(world)], "reaper": [("reap", world.reap), ("reap", world.reap)]}
 
@@ -86,6 +93,7 @@ CANONICAL = {
         Scenario("batch", Shape(2, (2, 0, 1), limit=2), _batch),
         Scenario("retry", Shape(2, (2,)), _retry),
         Scenario("twins", Shape(1, (1,), hot=True), _twins, turns=True),
+        Scenario("late", Shape(2, (2,), limit=2), _late),
         Scenario("beside", Shape(1, (2,)), _beside, turns=True),
         Scenario("left", Shape(1, (1,)), _left),
     )

@@ -129,6 +129,14 @@ def test_units_released_while_the_outcome_is_unknown_are_found(sqlite_ground, mo
     assert "though nobody harmed it" in found(sqlite_ground, "one", Fault.LOST_AFTER)
 
 
+def test_a_redemption_that_any_lease_of_its_key_went_to_is_found(sqlite_ground, monkeypatch):
+    monkeypatch.setattr(stock.Ask, "went_to", lambda *_: True)
+
+    wrong = found(sqlite_ground, "late", Fault.KILL_AFTER)
+
+    assert wrong.startswith("gate: 0 units, SQL has 1, though nobody harmed it")
+
+
 def test_an_answer_stored_after_the_effect_is_found(sqlite_ground, monkeypatch):
     store = idempotency.store_many
 
