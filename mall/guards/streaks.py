@@ -34,14 +34,14 @@ def mark(member_id: int, day: date) -> None:
 
 
 def days_of(member_id: int, year: int) -> list[date] | None:
-    """The days of a loaded year; None where SQL must be asked."""
+    """The days of a loaded year; None where SQL must be asked: not loaded, or a day no year has."""
     raw = client().execute_command(  # type: ignore[no-untyped-call]
         "GET", _key(member_id, year), **{NEVER_DECODE: []}
     )
     if raw is None:
         return None
     bits = _bits(raw)
-    if 0 not in bits:
+    if 0 not in bits or max(bits) > _bit(date(year, 12, 31)):
         return None
     return [date.fromordinal(date(year, 1, 1).toordinal() + bit - 1) for bit in sorted(bits - {0})]
 

@@ -132,6 +132,7 @@ def bit_of(number):
         [(0, 0)],
         [(0, 0), (bit_of(4), 0), (bit_of(5), 1)],
         [(366, 1)],
+        [(bit_of(1), 0), (366, 1)],
     ],
 )
 def test_wrong_bits_are_noticed_in_the_request_that_meets_them(a_member, bits):
@@ -148,6 +149,21 @@ def test_wrong_bits_are_noticed_in_the_request_that_meets_them(a_member, bits):
 
     assert seen == right
     assert [day.isoformat() for day in streaks.days_of(member, 2027)] == right["days"]
+
+
+@pytest.mark.covers("D2")
+def test_a_day_that_the_year_does_not_have_stands_for_no_other(a_member):
+    """Day 366 of 2027 is the first of 2028, whose number, sum and square are those of the first."""
+    member, key = a_member(), "{m:%s}:ci:2027"
+    for number in (1, 2):
+        sign_in(member, datetime(2027, 1, number, 4, tzinfo=UTC))
+    first, now = date(2027, 1, 1), datetime(2027, 1, 2, 5, tzinfo=UTC)
+    right = month.calendar(member, first, now=now)
+    client().setbit(key % member, 1, 0)
+    client().setbit(key % member, 366, 1)
+
+    assert month.calendar(member, first, now=now) == right
+    assert right["days"] == ["2027-01-01", "2027-01-02"]
 
 
 def test_a_wrong_bit_of_today_neither_pays_twice_nor_denies_the_day(a_member):
