@@ -107,7 +107,6 @@ def test_who_can_not_give_or_take_is_refused(a_member, now):
         (TransferToSelf, giver, giver),
         (NotEnoughPoints, poor, giver),
         (AccountFrozen, frozen, giver),
-        (NotFound, giver, frozen),
         (NotFound, giver, closed),
     ]
 
@@ -117,6 +116,15 @@ def test_who_can_not_give_or_take_is_refused(a_member, now):
     with pytest.raises(NotFound):
         transfers.transfer(giver, "880000000000", 1, key=a_key(giver), now=now)
     assert count(Transfer) == 0 and balance(giver) == 100
+
+
+def test_who_can_not_spend_may_still_be_given_points(a_member, now):
+    giver, frozen = a_member(points=100), a_member()
+    by_hand(sa.update(Account).where(Account.member_id == frozen).values(state="frozen"))
+
+    send(giver, frozen, 40, now)
+
+    assert (balance(giver), balance(frozen)) == (60, 40) and wrong() == []
 
 
 def test_x12_members_who_give_to_each_other_at_once_never_wait_in_a_ring(app, a_member, now):
