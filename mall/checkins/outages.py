@@ -1,25 +1,27 @@
 """Days on which the shop itself was down: streaks that broke for it are mended, for everybody.
 
 Whoever had signed the day before and did not sign that day is given a mark for it: no points, no
-make-up used, but the streak goes on. The mending is done by the worker in bounded batches of
-members, ascending; how far it has come stands on the outage's row, in the transaction of the batch.
+make-up used, but the streak goes on. Whoever of them has made the day up by then gets the points
+back that it took, and may make up another. The mending is done by the worker in bounded batches of members,
+ascending; how far it has come stands on the outage's row, in the transaction of the batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from mall import clock, points
+from mall import clock, points, shop
 from mall.atomic import atomic
 from mall.checkins import runs
 from mall.checkins.ladder import MAX_STEP_POINTS, in_force
 from mall.checkins.month import forget
 from mall.errors import OutageKnown, OutageOutsideWindow
 from mall.idempotency import Answer, Key
-from models import Account, CheckIn, Outage
+from mall.points import Cause
+from models import Account, CheckIn, LedgerEntry, Outage
 from models.base import insert, table_of
 from models.points import MAX_BALANCE_POINTS
 
@@ -77,17 +79,17 @@ def repair(*, now: datetime) -> int:
         outage = transaction.execute(waiting.order_by(Outage.day).limit(1)).one_or_none()
         if outage is None:
             return 0
-        members = _broken(outage.day, outage.after_member_id)
-        book = points.open_book(members, now=now)
-        mended = _mend(book, outage.day)
+        members = _harmed(outage.day, outage.after_member_id)
+        book = points.open_book(members, now=now, lots=True)
+        mended = _mend(book, outage.day) | _give_back(book, outage.day)
         book.write()
         _advance(outage.id, members, now)
         transaction.after_commit(lambda: forget(mended, outage.day, clock.business_day(now)))
     return 1
 
 
-def _broken(day: date, after_member_id: int) -> Sequence[int]:
-    """The next members whose streak an outage broke, ascending."""
+def _harmed(day: date, after_member_id: int) -> Sequence[int]:
+    """The next members whom an outage cost their streak, or the price of making it up, ascending."""
     then = aliased(CheckIn)
     query = (
         sa.select(CheckIn.member_id)
@@ -96,7 +98,7 @@ def _broken(day: date, after_member_id: int) -> Sequence[int]:
         .where(
             CheckIn.day == day - runs.ONE_DAY,
             CheckIn.member_id > after_member_id,
-            then.member_id.is_(None),
+            sa.or_(then.member_id.is_(None), then.kind == "make_up"),
             Account.state != "closed",
             Account.balance_points <= FULLEST_POINTS,  # nobody is too rich for their bonus
         )
@@ -114,6 +116,32 @@ def _mend(book: points.Book, day: date) -> set[int]:
         runs.pay_milestones(book, marked - mended, each, rules, actor="system")
         mended |= marked
     return mended
+
+
+def _give_back(book: points.Book, day: date) -> set[int]:
+    """Let those who made the day up have their points back; from now on it is a day of outage."""
+    table, grace = table_of(CheckIn), timedelta(days=shop.setting("give_back_grace_days"))
+    mine = (table.c.day == day) & (table.c.kind == "make_up")
+    with atomic() as transaction:
+        statement = sa.update(table).where(mine, table.c.member_id.in_(book.accounts))
+        changed = statement.values(kind="outage").returning(table.c.member_id)
+        members = set(transaction.execute(changed).scalars())
+        for paid in transaction.execute(_paid_for(day, members)).all():
+            cause = Cause("make_up_back", "make_up", paid.ref_id, "system")
+            book.give_back(paid.member_id, paid.id, cause, grace=grace)
+        runs.count_marked(day, len(members))
+    return members
+
+
+def _paid_for(day: date, members: Collection[int]) -> sa.Select[Any]:
+    """The entries by which members paid for a day they made up; one that was free has none."""
+    entries: Any = sa.select(LedgerEntry.member_id, LedgerEntry.id, LedgerEntry.ref_id)
+    found: sa.Select[Any] = entries.where(
+        LedgerEntry.kind == "make_up",
+        LedgerEntry.ref_kind == "make_up",
+        LedgerEntry.ref_id.in_([f"{each}:{day}" for each in sorted(members)]),
+    )
+    return found
 
 
 def _advance(outage_id: int, members: Sequence[int], now: datetime) -> None:

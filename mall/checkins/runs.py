@@ -114,12 +114,18 @@ def _mark(member_ids: Collection[int], day: date, now: datetime) -> set[int]:
     statement = statement.on_conflict_do_nothing()
     with atomic() as transaction:
         marked = set(transaction.execute(statement.returning(CheckIn.member_id)).scalars())
+        count_marked(day, len(marked))
+    return marked
+
+
+def count_marked(day: date, members: int) -> None:
+    """Add to the members whom an outage's repair has marked."""
+    with atomic() as transaction:
         transaction.execute(
             sa.update(table_of(Outage))
             .where(Outage.day == day)
-            .values(members_marked=Outage.members_marked + len(marked))
+            .values(members_marked=Outage.members_marked + members)
         )
-    return marked
 
 
 def pay_milestones(

@@ -107,6 +107,9 @@ class Model:
         if day - DAY in self.days and day not in self.days:
             self.goes_on(day, down)
             self.pays(day)
+        elif day - DAY in self.days and self.days[day] == "make_up":
+            self.days[day] = "outage"
+            self.points += PRICE
 
 
 class Month(RuleBasedStateMachine):

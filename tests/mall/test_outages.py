@@ -9,7 +9,7 @@ from mall import checkins, jobs
 from mall.checkins import outages
 from mall.errors import OutageKnown, OutageOutsideWindow
 from mall.guards import streaks
-from models import Account, CheckIn, LedgerEntry, Member, MilestonePaid, Outage
+from models import Account, CheckIn, LedgerEntry, Lot, Member, MilestonePaid, Outage
 from tests.makers import a_key
 from tests.mall.books import DAY, balance, by_hand, count, rows, said, wrong
 from tests.mall.together import together
@@ -74,6 +74,52 @@ def test_who_had_signed_the_day_before_is_marked_and_nobody_else(a_member, decla
     assert {"day": "2027-03-03", "kind": "outage"} in seen["marks"] and seen["streak_days"] == 5
     assert seen["make_ups_left"] == 3
     assert wrong() == []
+
+
+def test_who_made_the_day_up_before_it_was_named_gets_the_price_back(a_member, declare):
+    member = a_member(points=100)
+    by_hand(sa.update(Member).values(joined_at=datetime(2020, 1, 1, tzinfo=UTC)))
+    sign_in(member, 1, 2, 4)
+    before = balance(member)
+    lots = rows(Lot.id, Lot.points_left, Lot.expires_at, order=Lot.id)
+    checkins.make_up(member, day(3), key=a_key(member), now=noon(4))
+
+    declare(3, on=5)
+    repair(on=5)
+    repair(on=5)
+
+    assert balance(member) == before
+    assert rows(Lot.id, Lot.points_left, Lot.expires_at, order=Lot.id) == lots
+    assert kinds_of(member) == {3: "outage"} and streaks_of(member) == [1, 2, 3, 4]
+    assert checkins.calendar(member, day(1), now=noon(5))["make_ups_left"] == 3
+    assert rows(Outage.state, Outage.members_marked) == [("repaired", 1)]
+    assert wrong() == []
+
+
+def test_what_cost_nothing_is_not_given_back(a_member, declare, tune):
+    tune("make_up_price_points", 0)
+    member = a_member(points=100)
+    by_hand(sa.update(Member).values(joined_at=datetime(2020, 1, 1, tzinfo=UTC)))
+    sign_in(member, 2)
+    before = balance(member)
+    checkins.make_up(member, day(3), key=a_key(member), now=noon(4))
+
+    declare(3, on=5)
+    repair(on=5)
+
+    assert (balance(member), kinds_of(member)) == (before, {3: "outage"}) and wrong() == []
+
+
+def test_who_began_a_run_with_a_day_made_up_paid_for_it_whatever_was_down(a_member, declare):
+    """Named first, the outage would have given them no mark: they had not signed the day before."""
+    member = a_member(points=100)
+    by_hand(sa.update(Member).values(joined_at=datetime(2020, 1, 1, tzinfo=UTC)))
+    checkins.make_up(member, day(3), key=a_key(member), now=noon(4))
+
+    declare(3, on=5)
+    repair(on=5)
+
+    assert (balance(member), kinds_of(member)) == (80, {3: "make_up"}) and wrong() == []
 
 
 def test_the_seventh_day_that_the_repair_reaches_is_paid_once(a_member, declare):
