@@ -1,6 +1,6 @@
 """What is remembered: every model, and `db`."""
 
-from models.alarms import Alarm
+from models.alarms import Alarm, BalanceSettlement
 from models.base import db
 from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
@@ -23,6 +23,7 @@ from models.vouchers import Voucher
 __all__ = [
     "Account",
     "Alarm",
+    "BalanceSettlement",
     "CheckIn",
     "CheckInLadder",
     "CheckInRule",

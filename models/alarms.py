@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import BigId, Id, Model
+from models.base import BigId, Id, Model, Points
 
 
 class Alarm(Model):
@@ -36,3 +36,20 @@ class Alarm(Model):
     cleared_at: Mapped[datetime | None]
     cleared_by: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"))
     note: Mapped[str] = mapped_column(sa.String(200), default="")
+
+
+class BalanceSettlement(Model):
+    """An account's balance as it was proved right when an alarm was cleared, after entry `seq`.
+
+    Entries written while the balance was wrong say so for ever; the next one goes on from here.
+    """
+
+    __tablename__ = "balance_settlements"
+
+    member_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("accounts.member_id"), primary_key=True, autoincrement=False
+    )
+    seq: Mapped[int]
+    balance_points: Mapped[Points]
+    alarm_id: Mapped[int] = mapped_column(sa.ForeignKey("alarms.id"))
+    settled_at: Mapped[datetime]

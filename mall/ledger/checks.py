@@ -1,12 +1,13 @@
 """What must add up. Every check is one query over the whole shop that names each row that is wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import sqlalchemy as sa
 
 from models import (
     Account,
+    BalanceSettlement,
     CheckIn,
     DebtEntry,
     GrowthEntry,
@@ -25,6 +26,7 @@ from models import (
     Voucher,
 )
 
+Members = Collection[int] | None  # whose rows to read; None for everybody's
 DAY_S = 86_400
 LIVE = ("issued", "shipped", "used", "expired")  # redemptions whose units are not on the shelf
 
@@ -66,16 +68,31 @@ def entries_are_counted_without_a_gap() -> sa.Select[Any]:
     ).where((counted != Account.entries) | (highest != Account.entries))
 
 
-def each_entry_follows_from_the_one_before() -> sa.Select[Any]:
-    before = sa.func.lag(LedgerEntry.balance_after_points, 1, 0).over(
-        partition_by=LedgerEntry.member_id, order_by=LedgerEntry.seq
+def _of(members: Members, member_id: Any) -> Any:
+    return sa.true() if members is None else member_id.in_(members)
+
+
+def each_entry_follows_from_the_one_before(members: Members = None) -> sa.Select[Any]:
+    """An account whose balance a person has found right goes on from there."""
+    settled, seq = BalanceSettlement, LedgerEntry.seq
+    last = sa.func.lag(LedgerEntry.balance_after_points, 1, 0).over(
+        partition_by=LedgerEntry.member_id, order_by=seq
     )
-    steps = sa.select(
+    before = sa.case((seq == settled.seq + 1, settled.balance_points), else_=last)
+    entries: Any = sa.select(
         LedgerEntry.id.label("id"),
         (before + LedgerEntry.delta_points).label("expected"),
         LedgerEntry.balance_after_points.label("actual"),
-    ).subquery()
-    return sa.select(steps).where(steps.c.expected != steps.c.actual)
+        sa.or_(settled.seq.is_(None), seq > settled.seq).label("since"),
+    )
+    steps = (
+        entries.outerjoin(settled, settled.member_id == LedgerEntry.member_id)
+        .where(_of(members, LedgerEntry.member_id))
+        .subquery()
+    )
+    return sa.select(steps.c.id, steps.c.expected, steps.c.actual).where(
+        steps.c.expected != steps.c.actual, steps.c.since
+    )
 
 
 def pending_is_sum_of_promises() -> sa.Select[Any]:
@@ -180,29 +197,25 @@ def stocked_is_left_and_live() -> sa.Select[Any]:
     ).where(total != Reward.units_stocked)
 
 
-def limits_are_live_redemptions() -> sa.Select[Any]:
-    counted = (Redemption.member_id, Redemption.reward_id, Redemption.period)
-    live = (
-        sa.select(*counted, sa.func.sum(Redemption.quantity).label("quantity"))
-        .where(Redemption.state.in_(LIVE))
-        .group_by(
-            *counted
-        )  # once for all: asked for each counter, it reads a reward's rows each time
-        .subquery()
+def limits_are_live_redemptions(members: Members = None) -> sa.Select[Any]:
+    """Each side once and for all: what one of them lacks is found as well as what differs."""
+    live: Any = sa.select(
+        *(Redemption.member_id, Redemption.reward_id, Redemption.period),
+        Redemption.quantity.label("live"),
+        sa.literal(0).label("counted"),
+    ).where(Redemption.state.in_(LIVE), _of(members, Redemption.member_id))
+    counted: Any = sa.select(
+        *(LimitCounter.member_id, LimitCounter.reward_id, LimitCounter.period),
+        sa.literal(0),
+        LimitCounter.quantity,
+    ).where(_of(members, LimitCounter.member_id))
+    both = live.union_all(counted).subquery().c
+    expected, actual = sa.func.sum(both.live), sa.func.sum(both.counted)
+    return (
+        sa.select(both.member_id.label("id"), expected.label("expected"), actual.label("actual"))
+        .group_by(both.member_id, both.reward_id, both.period)
+        .having(expected != actual)
     )
-    same = (
-        (live.c.member_id == LimitCounter.member_id)
-        & (live.c.reward_id == LimitCounter.reward_id)
-        & (live.c.period == LimitCounter.period)
-    )
-    expected = sa.func.coalesce(live.c.quantity, 0)
-    pairs: Any = sa.select(
-        LimitCounter.member_id.label("id"),
-        expected.label("expected"),
-        LimitCounter.quantity.label("actual"),
-    )
-    found: sa.Select[Any] = pairs.outerjoin(live, same).where(expected != LimitCounter.quantity)
-    return found
 
 
 def vouchers_agree_with_redemptions() -> sa.Select[Any]:
@@ -224,17 +237,18 @@ def vouchers_agree_with_redemptions() -> sa.Select[Any]:
     return found
 
 
-def streaks_follow_from_the_day_before() -> sa.Select[Any]:
+def streaks_follow_from_the_day_before(members: Members = None) -> sa.Select[Any]:
     """A day counts one more than the day before it, or 1 where nobody signed in on that."""
     in_order: dict[str, Any] = {"partition_by": CheckIn.member_id, "order_by": CheckIn.day}
     at_s: Any = sa.extract("epoch", CheckIn.day)
     last_s = sa.func.lag(at_s).over(**in_order)
     last_streak = sa.func.lag(CheckIn.streak_days).over(**in_order)
-    days = sa.select(
+    all_days = sa.select(
         CheckIn.member_id.label("id"),
         sa.case((last_s == at_s - DAY_S, last_streak + 1), else_=1).label("expected"),
         CheckIn.streak_days.label("actual"),
-    ).subquery()
+    )
+    days = all_days.where(_of(members, CheckIn.member_id)).subquery()
     return sa.select(days).where(days.c.expected != days.c.actual)
 
 
@@ -271,3 +285,15 @@ CHECKS: tuple[tuple[str, Callable[[], sa.Select[Any]]], ...] = (
     ("member", streaks_follow_from_the_day_before),
     ("account", milestones_are_what_was_granted),
 )
+BY_MEMBER = (  # these read a member's rows side by side: of some rows alone they can't be asked
+    each_entry_follows_from_the_one_before,
+    limits_are_live_redemptions,
+    streaks_follow_from_the_day_before,
+)
+
+
+def find_among(name: str, ids: Collection[int], members: Collection[int]) -> sa.Select[Any]:
+    """What a check finds among some rows, which are those members' where they are anybody's."""
+    check: Any = next(check for _, check in CHECKS if check.__name__ == name)
+    found = (check(members) if check in BY_MEMBER else check()).subquery()
+    return sa.select(found.c.id).where(found.c.id.in_(ids)).distinct()

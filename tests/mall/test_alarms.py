@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from mall import clock, ledger, metrics
 from mall.errors import AccountFrozen, NotFound, StillWrong
 from mall.ledger import alarms
-from models import Account, Alarm, LedgerEntry, Lot
+from models import Account, Alarm, BalanceSettlement, LedgerEntry, Lot
 from tests.makers import a_key, grant
-from tests.mall.books import by_hand, count, one, rows, spend
+from tests.mall.books import by_hand, count, one, rows, spend, wrong
 
 
 @pytest.fixture
@@ -121,9 +121,100 @@ def test_a_mismatch_that_is_gone_when_looked_at_again_is_none(spoilt, now):
     found = ledger.verify()["mismatches"]
     by_hand(sa.update(Account).values(held_points=0))
 
-    alarms._raise(found[0], now)
+    alarms._raise(found, now)
 
     assert count(Alarm) == 0 and state(spoilt) == "open"
+
+
+@pytest.mark.covers("C7")
+def test_however_many_are_wrong_each_is_named_and_frozen(a_member, now, monkeypatch):
+    monkeypatch.setattr(alarms, "RAISED_AT_ONCE", 20)
+    members = [a_member(points=1) for _ in range(130)]
+    by_hand(sa.update(Account).values(balance_points=2))
+
+    proof = ledger.prove(now=now)
+
+    named = {each["id"] for each in proof["mismatches"]}
+    assert named == set(members) and len(proof["mismatches"]) == 2 * 130
+    assert set(rows(Account.state)) == {("frozen",)}
+    assert count(Alarm) == metrics.tallies()["ledger_mismatches"] == 2 * 130
+
+
+# an account that earned while its balance was wrong
+
+
+@pytest.fixture
+def earned_while_wrong(a_member, now):
+    """Somebody whose balance was five too high while points came in, and was mended by hand."""
+    member = a_member(points=10)
+    change(member, +5)
+    ledger.prove(now=now)
+    grant(member, 3)
+    return member
+
+
+def change(member, points):
+    account = sa.update(Account).where(Account.member_id == member)
+    by_hand(account.values(balance_points=Account.balance_points + points))
+
+
+def clear_all(hired, now):
+    for (alarm_id,) in rows(Alarm.id, where=[Alarm.cleared_at.is_(None)]):
+        clear(alarm_id, hired, now)
+
+
+@pytest.mark.covers("C7")
+def test_it_goes_on_from_the_balance_that_was_proved_right(earned_while_wrong, hired, now):
+    member = earned_while_wrong
+    change(member, -5)
+    ledger.prove(now=now)
+
+    clear_all(hired, now)
+
+    assert state(member) == "open" and wrong() == []
+    assert spend(member, 4, "after") == 9
+    assert wrong() == [] and one(LedgerEntry.balance_after_points, LedgerEntry.seq == 3) == 9
+
+
+def test_its_entries_are_no_new_alarm_where_they_were_not_looked_at_before(
+    earned_while_wrong, hired, now
+):
+    change(earned_while_wrong, -5)
+
+    clear_all(hired, now)
+    ledger.prove(now=now)
+
+    assert state(earned_while_wrong) == "open" and wrong() == []
+
+
+def test_nothing_is_settled_while_the_balance_is_wrong(earned_while_wrong, hired, now):
+    ledger.prove(now=now)
+
+    for (alarm_id,) in rows(Alarm.id):
+        with pytest.raises(StillWrong):
+            clear(alarm_id, hired, now)
+
+    assert count(BalanceSettlement) == 0 and count(Alarm) == 3
+
+
+def test_what_is_wrong_after_it_was_settled_is_named_again(earned_while_wrong, hired, now):
+    member = earned_while_wrong
+    change(member, -5)
+    clear_all(hired, now)
+
+    change(member, +1)
+    grant(member, 1)
+
+    assert "each_entry_follows_from_the_one_before" in {each["check"] for each in wrong()}
+
+
+def test_an_alarm_of_something_else_settles_no_balance(spoilt, hired, now):
+    ledger.prove(now=now)
+    by_hand(sa.update(Account).where(Account.member_id == spoilt).values(held_points=0))
+
+    clear_all(hired, now)
+
+    assert count(BalanceSettlement) == 0
 
 
 def test_nobodys_alarm_is_not_found(hired, now):

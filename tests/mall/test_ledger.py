@@ -348,6 +348,7 @@ FIRST_TRADE = "(SELECT min(id) FROM redemptions)"
             "UPDATE rewards SET units_left = units_left + 1, units_promised = units_promised - 1",
         ),
         ({"limits_are_live_redemptions"}, "UPDATE limit_counters SET quantity = quantity - 1"),
+        ({"limits_are_live_redemptions"}, "DELETE FROM limit_counters"),
         (
             {"vouchers_agree_with_redemptions"},
             f"UPDATE vouchers SET state = 'void' WHERE redemption_id = {FIRST_TRADE}",

@@ -1,5 +1,8 @@
 """What is only added to: the database itself refuses every change of an entry."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
@@ -79,3 +82,36 @@ def test_an_entry_can_not_be_replaced_by_another(written, table, how):
         by_hand(sa.text(same + ("" if "REPLACE" in how else upsert)))
 
     assert content(table) == before and wrong() == []
+
+
+@pytest.mark.covers("C7")
+@pytest.mark.parametrize("table", TABLES)
+def test_nobody_else_can_replace_an_entry_in_the_file_either(written, table):
+    """REPLACE asks no trigger that forbids to delete, unless a connection wishes it so."""
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has no REPLACE")
+    before = content(table)
+    db.session.rollback()
+
+    with closing(sqlite3.connect(db.engine.url.database)) as plain:
+        for again in (f"INSERT OR REPLACE INTO {table}", f"REPLACE INTO {table}"):
+            with pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"):
+                plain.execute(f"{again} SELECT * FROM {table}")
+            plain.rollback()
+
+    assert content(table) == before
+
+
+@pytest.mark.parametrize("changed", ["seq", "ref_id"])
+def test_an_entry_with_the_place_or_the_cause_of_another_does_not_replace_it(written, changed):
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has no REPLACE")
+    names = [
+        each.name for each in db.metadata.tables["ledger_entries"].columns if each.name != "id"
+    ]
+    others = ", ".join(f"{name} || '9'" if name == changed else name for name in names)
+    copied = f"INSERT OR REPLACE INTO ledger_entries ({', '.join(names)}) SELECT {others}"
+
+    with closing(sqlite3.connect(db.engine.url.database)) as plain:
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            plain.execute(f"{copied} FROM ledger_entries")

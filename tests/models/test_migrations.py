@@ -73,7 +73,8 @@ def revision():
 def test_all_migrations_go_up_down_and_up_again(fresh):
     upgrade()
     made, guarded = tables(), triggers()
-    assert made == {table.name for table in db.metadata.sorted_tables} and len(guarded) == 14
+    assert made == {table.name for table in db.metadata.sorted_tables}
+    assert len(guarded) == (21 if db.engine.dialect.name == "sqlite" else 14)
 
     downgrade(revision="base")
     assert (tables(), triggers(), revision()) == (set(), set(), None)

@@ -42,6 +42,7 @@ def test_a_busy_shop_adds_up(busy_shop):
             "members": 1180,
         },
         "mismatches": [],
+        "mismatches_total": 0,
     }
 
 
