@@ -52,7 +52,7 @@ def _trigger(table: str, keys: list[tuple[str, ...]]) -> str:
         f"EXISTS (SELECT 1 FROM {table} WHERE {' AND '.join(f'{n} = NEW.{n}' for n in key)})"
         for key in keys
     )
-    refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only, its keys are unique'); END"
     return f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {known} {refuse}"
 
 
