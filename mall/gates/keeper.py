@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,13 +16,14 @@ import sqlalchemy as sa
 from mall import clock
 from mall.atomic import atomic
 from mall.errors import MallError
+from mall.events import RedemptionCancelled
 from mall.gates import counts
 from mall.gates.build import count, rebuild_many
 from mall.gates.reap import reap
 from mall.guards import stock
 from mall.guards.client import RedisError
 from mall.guards.stock import Ask, Gate
-from models import GateMark, Redemption, Reward, db
+from models import Event, GateMark, Redemption, Reward, db
 from models.base import insert
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ REBUILT_AT_ONCE = 50
 LEASES_READ = 200  # of one reward
 TOKENS_AT_ONCE = 2_000  # of a batch
 UNSURE_S = 16.0  # longer than any transaction lasts: an older lease is the reaper's to judge
+TOLD_WITHIN = timedelta(hours=1)
 FAILURES = 3  # of batches in one round, then it ends
 TRIMMED_PERCENT = 5  # a drift up to this is corrected in place, a larger one rebuilds the gate
 
@@ -183,7 +185,7 @@ def _reconcile(view: View) -> str | None:
     expected = view.truth.units_left - sum(ask.quantity for ask in open_ones)
     off = gate.units_left - expected
     before, view.drift_units = view.drift_units, off
-    if not off or not before:
+    if not off or not before or _is_untold(view.reward_id):
         return None
     if abs(off) > max(1, expected * TRIMMED_PERCENT // 100):
         count("gate_drift")
@@ -193,6 +195,22 @@ def _reconcile(view: View) -> str | None:
         count("gate_drift")
         view.drift_units = 0
     return None
+
+
+def _is_untold(reward_id: int) -> bool:
+    """Whether units of a cancellation may still be on their way to the gate.
+
+    Corrected now they would be counted twice. The worker tells of them within seconds; what it
+    could not tell in an hour it never will.
+    """
+    query = sa.select(Event.id).where(
+        Event.done_at.is_(None),
+        Event.kind == RedemptionCancelled.kind,
+        Event.created_at > clock.now() - TOLD_WITHIN,
+        Event.payload["reward_id"].as_integer() == reward_id,
+    )
+    with atomic() as transaction:
+        return transaction.execute(query.limit(1)).first() is not None
 
 
 def _truths(reward_ids: Sequence[int], there: dict[int, Gate]) -> dict[int, Truth]:

@@ -13,12 +13,13 @@ from mall.gates import keeper
 from mall.guards import stock
 from mall.guards.client import client
 from mall.guards.stock import NoGate
-from models import GateMark, LimitCounter, Reward, db
+from models import Event, GateMark, LimitCounter, Reward, db
 from tests.makers import a_key
 from tests.mall.books import ask, by_hand, count, gate, one, rows, said, trades, units_left, wrong
 from tests.mall.together import together
 
 path = import_module("mall.redemptions.redeem")
+cancel = import_module("mall.redemptions.cancel")
 
 
 def redeem(member, reward, quantity=1):
@@ -182,6 +183,35 @@ def test_a_drift_past_the_twentieth_part_rebuilds_the_gate(a_shelf, off, rebuilt
 
     assert gate(reward) == (100, 0) and epoch_of(reward) == epoch + rebuilt
     assert tally("gate_drift") == 1
+
+
+def test_units_of_a_cancellation_that_are_on_their_way_are_not_counted_twice(
+    a_member, a_shelf, monkeypatch
+):
+    member, reward = a_member(points=9), a_shelf(units=5)
+    first, _ = [said(redeem(member, reward))["id"] for _ in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(cancel, "tell_gate", lambda _: None)  # a process that stands still
+        redemptions.cancel(member, first, key=a_key(member, route="cancel"), now=clock.now())
+    keep(3)
+    assert (gate(reward), units_left(reward)) == ((3, 0), 4)
+
+    jobs.drain_events()
+    keep(3)
+
+    assert (gate(reward), units_left(reward)) == ((4, 0), 4) and tally("gate_drift") == 0
+
+
+def test_what_the_worker_never_told_is_corrected_at_last(a_member, a_shelf, monkeypatch):
+    member, reward = a_member(points=9), a_shelf(units=5)
+    trade = said(redeem(member, reward))["id"]
+    monkeypatch.setattr(cancel, "tell_gate", lambda _: None)
+    redemptions.cancel(member, trade, key=a_key(member, route="cancel"), now=clock.now())
+    by_hand(sa.update(Event).values(created_at=clock.now() - 2 * keeper.TOLD_WITHIN))
+
+    keep(2)
+
+    assert gate(reward) == (5, 0) and tally("gate_drift") == 1
 
 
 def test_a_drift_is_remembered_from_one_keeper_to_another(app, a_shelf):
