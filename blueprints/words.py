@@ -11,6 +11,8 @@ KINDS = {
     "make_up_back": ("停服补偿，补签积分退回", "The shop was down, a make-up's price returned"),
     "redeem": ("兑换礼品", "Traded for a reward"),
     "cancel": ("取消兑换，积分退回", "Redemption cancelled, points returned"),
+    "bundle": ("礼包", "A gift"),
+    "bundle_back": ("礼包收回", "A gift taken back"),
     "expire": ("积分到期", "Points expired"),
     "adjust": ("人工调整", "Adjusted by the shop"),
     "refund": ("退款扣回积分", "Taken back with a refund"),

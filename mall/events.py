@@ -76,6 +76,22 @@ class VoucherUsed(Fact):
     store_id: int
 
 
+@dataclass(frozen=True)
+class BundleGiven(Fact):
+    kind = "bundle_given"
+    gift_id: int
+    bundle_code: str
+
+
+@dataclass(frozen=True)
+class UnitsGiven(Fact):
+    kind = "units_given"
+    redemption_id: int
+    reward_id: int
+    quantity: int
+    epoch: int
+
+
 KINDS = {fact.kind: fact for fact in Fact.__subclasses__()}
 
 

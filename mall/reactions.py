@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import events, points, redemptions, referrals
+from mall import bundles, events, points, redemptions, referrals
 from mall.atomic import Transaction, atomic
-from mall.events import Fact, Purchased, RedemptionCancelled
+from mall.events import Fact, Purchased, RedemptionCancelled, UnitsGiven
 from models import Event, EventReaction
 from models.base import db, insert
 
@@ -29,10 +29,17 @@ def tell_gate(fact: Fact, *, now: datetime) -> None:
     redemptions.tell_gate(fact)
 
 
+def tell_gate_of_gift(fact: Fact, *, now: datetime) -> None:
+    """Units that were given left past the gate."""
+    assert isinstance(fact, UnitsGiven)
+    bundles.tell_gate(fact)
+
+
 Reaction = Callable[..., None]
 ON: dict[type[Fact], list[Reaction]] = {
     Purchased: [referrals.qualify],
     RedemptionCancelled: [tell_gate],
+    UnitsGiven: [tell_gate_of_gift],
 }
 
 

@@ -2,6 +2,7 @@
 
 from models.alarms import Alarm, BalanceSettlement
 from models.base import db
+from models.bundles import Bundle, GivenBundle
 from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
@@ -24,6 +25,7 @@ __all__ = [
     "Account",
     "Alarm",
     "BalanceSettlement",
+    "Bundle",
     "CheckIn",
     "CheckInLadder",
     "CheckInRule",
@@ -34,6 +36,7 @@ __all__ = [
     "EventReaction",
     "Failure",
     "GateMark",
+    "GivenBundle",
     "GrowthEntry",
     "Hold",
     "IdempotencyKey",

@@ -27,6 +27,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "limits",
     ),
     ("points", "rewards", "vouchers", "gates"),
+    ("bundles",),
     (
         "checkins",
         "purchases",

@@ -2,6 +2,7 @@
 
 from blueprints.admin import (
     adjustments,
+    bundles,
     checkins,
     holds,
     imports,
@@ -26,5 +27,6 @@ for child in (
     ledger,
     settings,
     checkins,
+    bundles,
 ):
     bp.register_blueprint(child.bp)

@@ -4,6 +4,7 @@ from blueprints.auth import shopper_only
 from blueprints.contract import Blueprint
 from blueprints.shopper import (
     checkins,
+    gifts,
     members,
     points,
     redemptions,
@@ -14,5 +15,5 @@ from blueprints.shopper import (
 
 bp = Blueprint("shopper", __name__, url_prefix="/api/v1", description="The mini-program")
 bp.before_request(shopper_only)
-for child in (members, points, checkins, rewards, redemptions, referrals, transfers):
+for child in (members, points, checkins, rewards, redemptions, referrals, transfers, gifts):
     bp.register_blueprint(child.bp)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from mall import clock
 from mall.atomic import atomic
 from mall.errors import MallError
-from mall.events import RedemptionCancelled
+from mall.events import RedemptionCancelled, UnitsGiven
 from mall.gates import counts
 from mall.gates.build import count, rebuild_many
 from mall.gates.reap import reap
@@ -198,14 +198,14 @@ def _reconcile(view: View) -> str | None:
 
 
 def _is_untold(reward_id: int) -> bool:
-    """Whether units of a cancellation may still be on their way to the gate.
+    """Whether units that came back or were given may still be on their way to the gate.
 
     Corrected now they would be counted twice. The worker tells of them within seconds; what it
     could not tell in an hour it never will.
     """
     query = sa.select(Event.id).where(
         Event.done_at.is_(None),
-        Event.kind == RedemptionCancelled.kind,
+        Event.kind.in_([RedemptionCancelled.kind, UnitsGiven.kind]),
         Event.created_at > clock.now() - TOLD_WITHIN,
         Event.payload["reward_id"].as_integer() == reward_id,
     )

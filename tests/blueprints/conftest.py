@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from mall import clock
+from mall import bundles, clock, points
+from mall.atomic import atomic
+from mall.bundles import Gift
 from tests.caller import Caller
 from tests.makers import grant
 
@@ -84,6 +86,9 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
     today = clock.business_day(clock.now())
     for n in (1, 2, 3):
         admin.post("/admin/outages", {"day": str(today - timedelta(days=n)), "note": "断电"})
+    for n in (1, 2, 3):
+        admin.post("/admin/bundles", {"code": "gift", "name": "礼包", "points": n})
+        _give(shopper.id, f"busy-{n}")
     return {
         "shopper": shopper,
         "admin": admin,
@@ -94,6 +99,14 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
         "adjustments": adjustments,
         "invite_code": code,
     }
+
+
+def _give(member_id: int, ref_id: str) -> None:
+    now = clock.now()
+    with atomic():
+        book = points.open_book([member_id], now=now)
+        bundles.give_many([Gift(member_id, "gift", "test", ref_id)], book=book, now=now)
+        book.write()
 
 
 @pytest.fixture

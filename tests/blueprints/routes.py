@@ -84,6 +84,7 @@ CALLS = (
     Call("POST", "/admin/holds/1/voiding", "admin", {}),
     Call("POST", "/admin/ledger/alarms/1/clearance", "admin", {"note": "已核对"}),
     Call("POST", "/admin/checkin-rules", "admin", {"items": [{"points": 1, "bonus_points": 1}]}),
+    Call("POST", "/admin/bundles", "admin", {"code": "b", "name": "礼包", "points": 1}),
     Call("POST", "/admin/outages", "admin", {"day": "2020-01-01", "note": "机房断电"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )

@@ -61,6 +61,10 @@ class Scenario:
         body = {"day": str(day), "note": "断电"}
         return self.shop["admin"], "/admin/outages", body, {**body, "note": "火灾"}
 
+    def bundle(self):
+        body = {"code": "other", "name": "礼包", "points": 1}
+        return self.shop["admin"], "/admin/bundles", body, {**body, "points": 2}
+
     def redemption(self):
         body = {"reward_id": self.shop["rewards"][0].id, "quantity": 1}
         return self.shop["shopper"], "/me/redemptions", body, {**body, "quantity": 2}

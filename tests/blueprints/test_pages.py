@@ -22,6 +22,8 @@ LISTS = {
     "/admin/ledger/alarms": "admin",
     "/admin/earning-rules": "admin",
     "/admin/outages": "admin",
+    "/admin/bundles": "admin",
+    "/me/gifts": "shopper",
 }
 WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}

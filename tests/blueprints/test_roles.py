@@ -41,6 +41,7 @@ ALLOWED = {
     "POST /api/v1/me/redemptions/<id:redemption_id>/cancellation": SHOPPER,
     "POST /api/v1/me/transfers": SHOPPER,
     "GET /api/v1/me/vouchers": SHOPPER,
+    "GET /api/v1/me/gifts": SHOPPER,
     "GET /api/v1/me/referral": SHOPPER,
     "GET /api/v1/me/referrals": SHOPPER,
     "POST /api/v1/clerk/scans": TILL,
@@ -77,6 +78,8 @@ ALLOWED = {
     "POST /api/v1/admin/checkin-rules": OFFICE,
     "GET /api/v1/admin/outages": READING,
     "POST /api/v1/admin/outages": OFFICE,
+    "GET /api/v1/admin/bundles": READING,
+    "POST /api/v1/admin/bundles": OFFICE,
 }
 IN_PATHS = {"name": "x.png", "invite_code": "22222222", "code": "x"}
 
