@@ -92,6 +92,16 @@ class UnitsGiven(Fact):
     epoch: int
 
 
+@dataclass(frozen=True)
+class Undone(Fact):
+    """Something done at a till was undone: `what` and `ref_id` say what, as its action did."""
+
+    kind = "undone"
+    action_id: int
+    what: str
+    ref_id: int
+
+
 KINDS = {fact.kind: fact for fact in Fact.__subclasses__()}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, earning_rules, points, shop, tiers
+from mall import actions, clock, earning_rules, points, shop, tiers
 from mall.atomic import atomic
 from mall.earning_rules import Rule
 from mall.errors import NotFound, ReceiptKnown
@@ -69,6 +69,7 @@ def record_receipts(receipts: Sequence[Receipt], *, now: datetime) -> list[Recor
         book.write()
         _grow(recorded, now)
         record_many([_fact(each) for each in recorded], now=now)
+        actions.note_many([_action(each) for each in recorded if each.receipt.staff_id], now=now)
     return recorded
 
 
@@ -126,6 +127,13 @@ def _grow(recorded: Sequence[Recorded], now: datetime) -> None:
 
 def _fact(each: Recorded) -> Purchased:
     return Purchased(each.receipt.member_id, each.id, each.receipt.amount_fen)
+
+
+def _action(each: Recorded) -> actions.Action:
+    receipt = each.receipt
+    assert receipt.staff_id is not None
+    where = (receipt.member_id, receipt.store_id, receipt.staff_id)
+    return actions.Action(actions.PURCHASE, each.id, *where, receipt.receipt_no, str(each.id))
 
 
 def shown_before(receipts: Iterable[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, int]]:

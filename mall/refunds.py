@@ -9,14 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import points, shop, tiers
-from mall.atomic import atomic
-from mall.errors import NotFound, RefundTooLarge
+from mall import actions, points, shop, tiers
+from mall.atomic import Contended, atomic
+from mall.errors import NotFound, PurchaseUndone, RefundTooLarge
 from mall.events import Refunded, record
 from mall.idempotency import Answer, Key
 from mall.points import Book, Cause, TakenBack
 from mall.tiers import Growth
-from models import LedgerEntry, Purchase, Refund, Staff, db
+from models import LedgerEntry, Purchase, Refund, Staff, TillAction, db
 from models.base import insert
 
 
@@ -27,6 +27,8 @@ def refund(purchase_id: int, amount_fen: int, *, clerk: Staff, key: Key, now: da
         member_id = _member_of(purchase_id, clerk)
         book = points.open_book([member_id], now=now, lots=True)
         purchase = _reduce(purchase_id, amount_fen)
+        if purchase.member_id != member_id:
+            raise Contended()  # the two members became one meanwhile: the same again goes through
         before_fen = purchase.amount_fen - purchase.refunded_fen + amount_fen
         after_fen = before_fen - amount_fen
         owed = _lost(purchase.points_awarded, before_fen, after_fen, purchase.amount_fen)
@@ -45,6 +47,9 @@ def refund(purchase_id: int, amount_fen: int, *, clerk: Staff, key: Key, now: da
             "created_at": now,
         }
         id_ = transaction.execute(insert(Refund).values(**row).returning(Refund.id)).scalar_one()
+        where = (member_id, purchase.store_id, clerk.id)
+        label = f"{purchase.receipt_no} -{amount_fen / 100:.2f}"
+        actions.note_many([actions.Action(actions.REFUND, id_, *where, label, refund_id)], now=now)
         record(Refunded(member_id, purchase_id, amount_fen, after_fen), now=now)
         return key.store(201, _view(id_, row, taken, after_fen))
 
@@ -70,26 +75,46 @@ def _reduce(purchase_id: int, amount_fen: int) -> Any:
         Purchase.points_awarded,
         Purchase.growth_awarded,
         Purchase.store_id,
+        Purchase.receipt_no,
     )
     left = Purchase.amount_fen - Purchase.refunded_fen
     with atomic() as transaction:
         reduced = transaction.execute(
             sa.update(Purchase)
-            .where(Purchase.id == purchase_id, left >= amount_fen)
+            .where(Purchase.id == purchase_id, Purchase.undone_at.is_(None), left >= amount_fen)
             .values(refunded_fen=Purchase.refunded_fen + amount_fen)
             .returning(*columns)
             .execution_options(synchronize_session=False)
         ).one_or_none()
         if reduced is None:
-            query = sa.select(left).where(Purchase.id == purchase_id)
-            left_fen = transaction.execute(query).scalar_one()
+            query = sa.select(left.label("fen"), Purchase.undone_at)
+            row = transaction.execute(query.where(Purchase.id == purchase_id)).one()
+            if row.undone_at is not None:
+                raise PurchaseUndone()
+            left_fen = row.fen
             raise RefundTooLarge(left_fen=left_fen, left_yuan=f"{left_fen / 100:.2f}")
     return reduced
 
 
 def _next_id(purchase_id: int, refunded_fen: int) -> str:
-    """A name for this refund's entries: no two refunds of a receipt end at the same amount."""
-    return f"{purchase_id}:{refunded_fen}"
+    """A name for this refund's entries: no two refunds of a receipt end at the same amount.
+
+    Those that were undone did, so their number is told apart.
+    """
+    undone = (
+        sa.select(sa.func.count())
+        .select_from(TillAction)
+        .join(Refund, Refund.id == TillAction.ref_id)
+        .where(
+            TillAction.kind == actions.REFUND,
+            TillAction.undone_at.is_not(None),
+            Refund.purchase_id == purchase_id,
+        )
+    )
+    with atomic() as transaction:
+        times = transaction.execute(undone).scalar_one()
+    name = f"{purchase_id}:{refunded_fen}"
+    return f"{name}~{times}" if times else name
 
 
 def _lost(awarded: int, before_fen: int, after_fen: int, amount_fen: int) -> int:

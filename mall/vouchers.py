@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, keys, staff
+from mall import actions, clock, keys, staff
 from mall.atomic import atomic
 from mall.errors import (
     NotFound,
@@ -203,6 +203,9 @@ def use(text: str, *, clerk: Staff, key: Key, now: datetime) -> Answer:
         )
         assert clerk.store_id is not None
         record(VoucherUsedFact(voucher.member_id, voucher.id, clerk.store_id), now=now)
+        where = (voucher.member_id, clerk.store_id, clerk.id)
+        action = actions.Action(actions.VOUCHER_USE, voucher.id, *where, voucher.title)
+        actions.note_many([action], now=now)
         hand_over = {"title": voucher.title, "quantity": voucher.quantity}
         return key.store(200, {"voucher": view(voucher, now=now), "hand_over": hand_over})
 

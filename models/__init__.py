@@ -1,5 +1,6 @@
 """What is remembered: every model, and `db`."""
 
+from models.actions import TillAction
 from models.alarms import Alarm, BalanceSettlement
 from models.base import db
 from models.bundles import Bundle, GivenBundle
@@ -63,6 +64,7 @@ __all__ = [
     "Tally",
     "Tier",
     "TierChange",
+    "TillAction",
     "Transfer",
     "Voucher",
     "db",

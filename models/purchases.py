@@ -10,13 +10,17 @@ from models.base import Id, Model, Points
 
 
 class Purchase(Model):
-    """A receipt that was shown. A store's receipt number counts once, whoever shows it again."""
+    """A receipt that was shown. A store's receipt number counts once, whoever shows it again.
+
+    One that was undone keeps its number in `undone_receipt_no`: `receipt_no` is free again.
+    """
 
     __tablename__ = "purchases"
     __table_args__ = (
         sa.UniqueConstraint("store_id", "receipt_no", name="uq_purchases_receipt"),
         sa.CheckConstraint("amount_fen >= 1", name="amount"),
         sa.CheckConstraint("refunded_fen BETWEEN 0 AND amount_fen", name="refunded"),
+        sa.CheckConstraint("(undone_at IS NULL) = (undone_receipt_no IS NULL)", name="undone"),
         sa.Index("ix_purchases_member", "member_id", "paid_at"),
     )
 
@@ -33,6 +37,8 @@ class Purchase(Model):
     staff_id: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"))
     paid_at: Mapped[datetime]
     created_at: Mapped[datetime]
+    undone_at: Mapped[datetime | None]
+    undone_receipt_no: Mapped[str | None] = mapped_column(sa.String(64))
 
 
 class Refund(Model):

@@ -25,6 +25,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "codes",
         "code_images",
         "limits",
+        "actions",
     ),
     ("points", "rewards", "vouchers", "gates"),
     ("bundles",),
@@ -38,7 +39,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "holds",
         "transfers",
     ),
-    ("login", "scans", "imports", "ledger", "demo"),
+    ("login", "scans", "imports", "ledger", "demo", "undo"),
     ("reactions",),
     ("jobs", "commands", "serve"),
 )

@@ -84,6 +84,13 @@ from mall.errors.till import (
     VoucherUsed,
     VoucherVoid,
 )
+from mall.errors.undo import (
+    AlreadyUndone,
+    LaterRefundStands,
+    PurchaseUndone,
+    RefundsStand,
+    UndoTooLate,
+)
 
 __all__ = [
     "Forbidden",
@@ -153,4 +160,9 @@ __all__ = [
     "VoucherLocked",
     "VoucherUsed",
     "VoucherVoid",
+    "AlreadyUndone",
+    "LaterRefundStands",
+    "PurchaseUndone",
+    "RefundsStand",
+    "UndoTooLate",
 ]

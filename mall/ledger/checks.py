@@ -23,6 +23,7 @@ from models import (
     Refund,
     Reward,
     StockMove,
+    TillAction,
     Voucher,
 )
 
@@ -138,9 +139,15 @@ def nobody_owes_and_has_points() -> sa.Select[Any]:
 
 
 def refunds_are_what_receipts_lost() -> sa.Select[Any]:
+    """Money given back for a receipt, without the refunds that were undone."""
+    undone = sa.exists().where(
+        TillAction.kind == "refund",
+        TillAction.ref_id == Refund.id,
+        TillAction.undone_at.is_not(None),
+    )
     back = (
         sa.select(_sum(Refund.amount_fen))
-        .where(Refund.purchase_id == Purchase.id)
+        .where(Refund.purchase_id == Purchase.id, ~undone)
         .scalar_subquery()
     )
     return sa.select(

@@ -3,7 +3,7 @@
 from mall.points.account import Cause
 from mall.points.book import Book, TakenBack, open_book
 from mall.points.expiry import due_points, expire_due, expiring
-from mall.points.promises import Promise, activate_due, promise_many
+from mall.points.promises import Promise, activate_due, promise_many, void_promises
 
 __all__ = [
     "Book",
@@ -16,4 +16,5 @@ __all__ = [
     "expiring",
     "open_book",
     "promise_many",
+    "void_promises",
 ]

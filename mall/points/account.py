@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall.atomic import atomic
-from models import Account, Lot, LotUse
+from models import Account, LedgerEntry, Lot, LotUse
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,24 @@ def uses_of(entry_id: int) -> Sequence[Any]:
         .join(Lot, Lot.id == LotUse.lot_id)
         .where(LotUse.entry_id == entry_id)
         .order_by(LotUse.lot_id)
+    )
+    with atomic() as transaction:
+        return transaction.execute(query).all()
+
+
+def paid_debts(member_id: int, since: datetime) -> Sequence[Any]:
+    """What debts were paid with since a moment, the last first: rows of a lot and `points`."""
+    query = (
+        sa.select(*LOT_COLUMNS, Lot.points_earned, LotUse.points)
+        .join(Lot, Lot.id == LotUse.lot_id)
+        .join(LedgerEntry, LedgerEntry.id == LotUse.entry_id)
+        .where(
+            LedgerEntry.kind == "pay_debt",
+            LedgerEntry.member_id == member_id,
+            LedgerEntry.created_at >= since,
+            Lot.member_id == member_id,
+        )
+        .order_by(LedgerEntry.seq.desc(), LotUse.lot_id.desc())
     )
     with atomic() as transaction:
         return transaction.execute(query).all()

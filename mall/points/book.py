@@ -20,6 +20,7 @@ from mall.points.account import (
     Cause,
     LotInBook,
     Posting,
+    paid_debts,
     read_accounts,
     take,
     uses_of,
@@ -166,6 +167,47 @@ class Book:
         if points > taken:
             self._owe(account, points - taken, cause)
         return TakenBack(taken, points - taken, account.balance_points)
+
+    def forgive(
+        self,
+        member_id: int,
+        points: int,
+        cause: Cause,
+        *,
+        since: datetime,
+        grace: timedelta,
+        expires_at: datetime | None,
+    ) -> int:
+        """Let a debt be owed no more, as if it had never been made; answers the balance after.
+
+        What was paid of it since then returns to the very lots that paid, the last first, as in
+        `give_back`. Points no lot can take again (it paid for several debts) are a lot of their own.
+        """
+        account = self.account(member_id)
+        self.expire_due(member_id)
+        owed = min(account.debt_points, points)
+        if owed:
+            self._owe(account, -owed, cause)
+        restored = self._restore(account, paid_debts(member_id, since), points - owed, grace)
+        if restored:
+            self._post(account, restored, cause)
+        rest = Cause(cause.kind, cause.ref_kind, f"{cause.ref_id}:rest", cause.actor)
+        return self.grant(member_id, points - owed - restored, rest, expires_at=expires_at)
+
+    def _restore(
+        self, account: AccountInBook, rows: Iterable[Any], points: int, grace: timedelta
+    ) -> int:
+        """Put points into lots that gave them once, as far as each has room; answers how many."""
+        restored = 0
+        for row in rows:
+            lot = account.lot(row)
+            part = min(row.points, row.points_earned - lot.points_left, points - restored)
+            if part > 0:
+                lot.points_left += part
+                restored += part
+                if lot.is_due(self.now):
+                    lot.expires_at = self.now + grace
+        return restored
 
     def hold(self, member_id: int, points: int) -> None:
         """Count points as held (or, below zero, as no longer held); their entry is apart."""

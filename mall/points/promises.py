@@ -111,3 +111,22 @@ def _claim_grants(members: set[int], state: str, now: datetime) -> list[Any]:
                 .returning(*table.c)
             ).all()
         )
+
+
+def void_promises(ref_kind: str, ref_id: str) -> int:
+    """Let promised points of a cause be nobody's; answers how many. The caller holds the accounts."""
+    table = table_of(PendingGrant)
+    with atomic() as transaction:
+        voided = transaction.execute(
+            sa.update(table)
+            .where(
+                table.c.ref_kind == ref_kind,
+                table.c.ref_id == ref_id,
+                table.c.state == "pending",
+            )
+            .values(state="voided")
+            .returning(table.c.member_id, table.c.points)
+        ).all()
+    if voided:
+        _move_pending([{"member": each.member_id, "delta": -each.points} for each in voided])
+    return sum(each.points for each in voided)

@@ -89,6 +89,8 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
     for n in (1, 2, 3):
         admin.post("/admin/bundles", {"code": "gift", "name": "礼包", "points": n})
         _give(shopper.id, f"busy-{n}")
+        receipt = {"member_id": shopper.id, "receipt_no": f"busy-{n}", "amount_fen": 100}
+        clerk.post("/clerk/purchases", receipt)
     return {
         "shopper": shopper,
         "admin": admin,

@@ -61,6 +61,7 @@ CALLS = (
     Call("POST", "/clerk/purchases", "clerk", RECEIPT),
     Call("POST", "/clerk/purchases/1/refunds", "clerk", {"amount_fen": 1}),
     Call("POST", "/clerk/vouchers/0000/use", "clerk", {}),
+    Call("POST", "/clerk/actions/1/undo", "clerk", {"reason": "录错"}),
     Call("POST", "/admin/rewards", "admin", REWARD),
     Call("PATCH", "/admin/rewards/1", "admin", REWARD, keyed=False),
     Call(

@@ -24,6 +24,7 @@ LISTS = {
     "/admin/outages": "admin",
     "/admin/bundles": "admin",
     "/me/gifts": "shopper",
+    "/clerk/actions": "clerk",
 }
 WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}

@@ -48,6 +48,8 @@ ALLOWED = {
     "POST /api/v1/clerk/purchases": TILL,
     "POST /api/v1/clerk/purchases/<id:purchase_id>/refunds": TILL,
     "POST /api/v1/clerk/vouchers/<string:code>/use": TILL,
+    "GET /api/v1/clerk/actions": TILL,
+    "POST /api/v1/clerk/actions/<id:action_id>/undo": TILL,
     "GET /api/v1/admin/rewards": READING,
     "POST /api/v1/admin/rewards": OFFICE,
     "GET /api/v1/admin/rewards/<id:reward_id>": READING,
