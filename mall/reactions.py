@@ -8,9 +8,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import bundles, events, points, redemptions, referrals
+from mall import bundles, earning, events, points, redemptions, referrals
 from mall.atomic import Transaction, atomic
-from mall.events import Fact, Purchased, RedemptionCancelled, UnitsGiven
+from mall.events import (
+    CheckedIn,
+    Fact,
+    Joined,
+    Purchased,
+    Redeemed,
+    RedemptionCancelled,
+    UnitsGiven,
+    VoucherUsed,
+)
 from models import Event, EventReaction
 from models.base import db, insert
 
@@ -37,6 +46,10 @@ def tell_gate_of_gift(fact: Fact, *, now: datetime) -> None:
 
 Reaction = Callable[..., None]
 ON: dict[type[Fact], list[Reaction]] = {
+    Joined: [earning.earn],
+    CheckedIn: [earning.earn],
+    Redeemed: [earning.earn],
+    VoucherUsed: [earning.earn],
     Purchased: [referrals.qualify],
     RedemptionCancelled: [tell_gate],
     UnitsGiven: [tell_gate_of_gift],
@@ -87,7 +100,8 @@ def _tell_together(told: list[Told], now: datetime) -> int:
         if not _alone(transaction):
             return 0
         facts = [each.fact for each in told]
-        points.open_book(referrals.concerned(facts), now=now)  # sorted, before any of them
+        locked = referrals.concerned(facts) | earning.concerned(facts, now=now)
+        points.open_book(locked, now=now)  # sorted, before any of them
         fresh = _note([(each, reaction) for each in told for reaction in each.reactions], now)
         for each in told:
             for reaction in each.reactions:

@@ -22,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "take_back_from_other_lots": True,  # else what a refund can't take from its own lot is owed
     "transfer_points_per_day": 0,  # what a member may give others in a day; 0: nothing
     "hold_lasts_hours": 72,
+    "point_cost_fen_per_100": 100,  # what a hundred points cost the shop, for previews
+    "multiplier_stacking": "max",  # of multipliers that meet: max, sum or product
     "make_up_window_days": 7,
     "make_ups_per_month": 3,
     "make_up_price_points": 20,
@@ -81,9 +83,13 @@ def open_shop(*, now: datetime) -> None:
             code="purchase",
             version=1,
             name="消费积分",
-            points_per_yuan=1,
+            kind="base",
+            trigger_kind="purchase",
+            priority=0,
+            active=True,
+            terms={"rate": {"points": 1, "per_fen": 100, "rounding": "full_units"}},
             growth_per_yuan=1,
-            min_amount_fen=0,
+            created_at=now,
             published_at=now,
         )
 

@@ -6,6 +6,7 @@ from models.base import db
 from models.bundles import Bundle, GivenBundle
 from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
+from models.earning import EarningCounter, EarningRule
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
 from models.gates import GateMark
 from models.holds import Hold
@@ -16,7 +17,7 @@ from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
 from models.referrals import CodeImage, Referral
 from models.rewards import LimitCounter, Reward, StockMove
-from models.shop import CheckInLadder, CheckInRule, EarningRule, ShopSetting, Store
+from models.shop import CheckInLadder, CheckInRule, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
 from models.tiers import GrowthEntry, Tier, TierChange
 from models.transfers import Transfer
@@ -32,6 +33,7 @@ __all__ = [
     "CheckInRule",
     "CodeImage",
     "DebtEntry",
+    "EarningCounter",
     "EarningRule",
     "Event",
     "EventReaction",

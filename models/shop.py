@@ -31,26 +31,6 @@ class ShopSetting(Model):
     version: Mapped[int] = mapped_column(default=1, server_default="1")
 
 
-class EarningRule(Model):
-    """How a purchase earns. Versions are added, never changed: an entry names the one that made it."""
-
-    __tablename__ = "earning_rules"
-    __table_args__ = (
-        sa.UniqueConstraint("code", "version", name="uq_earning_rules_version"),
-        sa.CheckConstraint("points_per_yuan >= 0 AND growth_per_yuan >= 0", name="rates"),
-        sa.CheckConstraint("min_amount_fen >= 0", name="min_amount"),
-    )
-
-    id: Mapped[Id]
-    code: Mapped[str] = mapped_column(sa.String(32))
-    version: Mapped[int]
-    name: Mapped[str] = mapped_column(sa.String(64))
-    points_per_yuan: Mapped[int]
-    growth_per_yuan: Mapped[int]
-    min_amount_fen: Mapped[int] = mapped_column(default=0)
-    published_at: Mapped[datetime]
-
-
 class CheckInLadder(Model):
     """A version of the sign-in ladder. Versions are added, never changed; the highest is in force."""
 

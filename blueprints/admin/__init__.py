@@ -4,6 +4,7 @@ from blueprints.admin import (
     adjustments,
     bundles,
     checkins,
+    earning,
     holds,
     imports,
     ledger,
@@ -28,5 +29,6 @@ for child in (
     settings,
     checkins,
     bundles,
+    earning,
 ):
     bp.register_blueprint(child.bp)

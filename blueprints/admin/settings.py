@@ -3,10 +3,10 @@
 import sqlalchemy as sa
 from marshmallow import fields
 
-from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
+from blueprints.contract import Blueprint, Body, Out, idempotent, reply, text
 from blueprints.pages import PageArgs, page, page_of
 from mall import clock, stores, tiers
-from models import EarningRule, Store
+from models import Store
 
 bp = Blueprint("settings", __name__, description="Stores, and the rows a shopkeeper tunes")
 
@@ -57,28 +57,3 @@ class TierListOut(Out):
 def list_tiers():
     """The tiers, lowest first."""
     return {"items": tiers.ladder(), "next_cursor": None}
-
-
-class EarningRuleOut(Out):
-    id = fields.Integer()
-    code = fields.String()
-    version = fields.Integer()
-    name = fields.String()
-    points_per_yuan = fields.Integer()
-    growth_per_yuan = fields.Integer()
-    min_amount_fen = fields.Integer()
-    published_at = moment()
-
-
-def _rule(rule: EarningRule) -> dict:
-    names = [name for name in EarningRuleOut().fields if name != "published_at"]
-    shown = {name: getattr(rule, name) for name in names}
-    return {**shown, "published_at": clock.rfc3339(rule.published_at)}
-
-
-@bp.get("/earning-rules")
-@bp.arguments(PageArgs(), location="query")
-@bp.response(200, page_of(EarningRuleOut, "EarningRulePage")())
-def list_earning_rules(args: dict):
-    """Every version of every earning rule, newest first."""
-    return page(sa.select(EarningRule), EarningRule.id, _rule, args)

@@ -3,7 +3,14 @@
 from mall.points.account import Cause
 from mall.points.book import Book, TakenBack, open_book
 from mall.points.expiry import due_points, expire_due, expiring
-from mall.points.promises import Promise, activate_due, promise_many, void_promises
+from mall.points.promises import (
+    Promise,
+    activate_due,
+    lower,
+    promise_again,
+    promise_many,
+    void_promises,
+)
 
 __all__ = [
     "Book",
@@ -14,7 +21,9 @@ __all__ = [
     "due_points",
     "expire_due",
     "expiring",
+    "lower",
     "open_book",
+    "promise_again",
     "promise_many",
     "void_promises",
 ]

@@ -63,6 +63,49 @@ def _move_pending(rows: list[dict[str, Any]]) -> None:
         )
 
 
+def lower(cause: tuple[str, str, str], points: int) -> int:
+    """Take points off a promise that has not come due; answers how many it still held of them.
+
+    `cause` is its (kind, ref_kind, ref_id). The caller holds the account's lock.
+    """
+    table = table_of(PendingGrant)
+    kind, ref_kind, ref_id = cause
+    same = (table.c.kind == kind) & (table.c.ref_kind == ref_kind) & (table.c.ref_id == ref_id)
+    mine = same & (table.c.state == "pending")
+    with atomic() as transaction:
+        query = sa.select(table.c.id, table.c.member_id, table.c.points).where(mine)
+        grant = transaction.execute(query).one_or_none()
+        if grant is None or not points:
+            return 0
+        taken = min(points, int(grant.points))
+        gone = {"state": "voided"} if taken == grant.points else {"points": grant.points - taken}
+        transaction.execute(sa.update(table).where(table.c.id == grant.id).values(**gone))
+        _move_pending([{"member": grant.member_id, "delta": -taken}])
+    return taken
+
+
+def promise_again(cause: tuple[str, str, str], points: int) -> int:
+    """Put points back on a promise they were taken off; 0 where it has been granted meanwhile.
+
+    `cause` is its (kind, ref_kind, ref_id). The caller holds the account's lock.
+    """
+    table = table_of(PendingGrant)
+    kind, ref_kind, ref_id = cause
+    same = (table.c.kind == kind) & (table.c.ref_kind == ref_kind) & (table.c.ref_id == ref_id)
+    held = sa.case((table.c.state == "pending", table.c.points), else_=0)
+    with atomic() as transaction:
+        member_id = transaction.execute(
+            sa.update(table)
+            .where(same, table.c.state != "granted")
+            .values(state="pending", points=held + points)
+            .returning(table.c.member_id)
+        ).scalar()
+        if member_id is None:
+            return 0
+        _move_pending([{"member": member_id, "delta": points}])
+    return points
+
+
 def activate_due(*, now: datetime, expires_at: datetime | None) -> list[PendingGrant]:
     """Grant promised points whose moment has come, each once; a bounded batch, answers what it was."""
     due = (

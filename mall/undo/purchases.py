@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import points, shop
+from mall import clock, earning, points, shop
 from mall.atomic import atomic
 from mall.errors import RefundsStand
 from mall.undo import growth
@@ -18,7 +18,9 @@ STANDS_FOR = " undone:"  # no till can send a number that begins with a blank
 
 def undo(undoing: Undoing) -> None:
     """Take a receipt out of the books. What it earned goes even if it is spent: the rest is owed."""
-    _free_number(undoing)
+    receipt = _free_number(undoing)
+    day = clock.business_day(receipt.paid_at)
+    earning.uncount(undoing.member_id, receipt.lines, day)
     for entry in _earned(undoing):
         others: bool = shop.setting("take_back_from_other_lots")
         cause = undoing.cause(KIND, "" if entry.kind == "purchase" else str(entry.id))
@@ -29,7 +31,7 @@ def undo(undoing: Undoing) -> None:
     growth.take_back(undoing, KIND, "purchase", str(undoing.ref_id))
 
 
-def _free_number(undoing: Undoing) -> None:
+def _free_number(undoing: Undoing) -> Any:
     """Mark the receipt as undone, unless money was given back for it since."""
     table = table_of(Purchase)
     with atomic() as transaction:
@@ -45,11 +47,13 @@ def _free_number(undoing: Undoing) -> None:
                 undone_receipt_no=table.c.receipt_no,
                 receipt_no=f"{STANDS_FOR}{undoing.ref_id}",
             )
-        )
-        if freed.rowcount == 0:
+            .returning(table.c.paid_at, table.c.lines)
+        ).one_or_none()
+        if freed is None:
             refunded = sa.select(table.c.refunded_fen).where(table.c.id == undoing.ref_id)
             fen = transaction.execute(refunded).scalar_one()
             raise RefundsStand(refunded_fen=fen, refunded_yuan=f"{fen / 100:.2f}")
+    return freed
 
 
 def _earned(undoing: Undoing) -> list[Any]:

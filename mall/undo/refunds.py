@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import actions, shop
+from mall import actions, points, shop
 from mall.atomic import atomic
 from mall.errors import LaterRefundStands
 from mall.undo import growth
@@ -33,7 +33,7 @@ def undo(undoing: Undoing) -> None:
             expires_at=shop.points_expire_at(undoing.now),
         )
     if refund.points_taken:
-        book.give_back(member_id, _entry_of(undoing), undoing.cause(KIND), grace=grace)
+        _give_points(undoing, refund, grace)
     growth.give(undoing, KIND, refund.growth_taken)
 
 
@@ -72,12 +72,26 @@ def _check_last(refund: Any) -> None:
             raise LaterRefundStands()
 
 
-def _entry_of(undoing: Undoing) -> int:
-    """The entry with which the refund took points."""
-    query = sa.select(LedgerEntry.id).where(
+def _give_points(undoing: Undoing, refund: Any, grace: timedelta) -> None:
+    """Points from the balance return to their lots, those from a promise to the promise."""
+    book, member_id = undoing.book, undoing.member_id
+    entry = _entry_of(undoing)
+    promised = refund.points_taken + (entry.delta_points if entry else 0)
+    if entry is not None:
+        book.give_back(member_id, entry.id, undoing.cause(KIND), grace=grace)
+    if promised:
+        cause = ("purchase", "purchase", str(refund.purchase_id))
+        due = promised - points.promise_again(cause, promised)
+        expires_at = shop.points_expire_at(undoing.now)
+        book.grant(member_id, due, undoing.cause(KIND, "promise"), expires_at=expires_at)
+
+
+def _entry_of(undoing: Undoing) -> Any:
+    """The entry with which the refund took points; None where all were still promised."""
+    query = sa.select(LedgerEntry.id, LedgerEntry.delta_points).where(
         LedgerEntry.kind == "refund",
         LedgerEntry.ref_kind == "refund",
         LedgerEntry.ref_id == undoing.entry_ref,
     )
     with atomic() as transaction:
-        return int(transaction.execute(query).scalar_one())
+        return transaction.execute(query).one_or_none()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from mall import clock, purchases, refunds, staff, undo, vouchers
 from mall.errors import (
@@ -15,12 +16,22 @@ from mall.errors import (
 )
 from mall.idempotency import Replayed
 from mall.purchases import Receipt
-from models import Account, Event, Purchase, Redemption, TierChange, TillAction, Voucher
+from models import (
+    Account,
+    EarningRule,
+    Event,
+    Purchase,
+    Redemption,
+    TierChange,
+    TillAction,
+    Voucher,
+)
 from tests.makers import a_key, grant
 from tests.mall.books import (
     DAY,
     balance,
     book_of,
+    by_hand,
     clerk,
     count,
     entries,
@@ -370,3 +381,46 @@ def test_a_promise_of_an_undone_receipt_is_nobodys(a_member, buy, take_back, now
     take_back("purchase", purchase)
 
     assert one(Account.pending_points, Account.member_id == member) == 0 and wrong() == []
+
+
+def test_points_that_were_still_to_come_are_promised_again_or_granted(
+    a_member, buy, give_back, take_back, hired, now
+):
+    rule = {"rate": {"points": 1, "per_fen": 100, "rounding": "full_units"}}
+    publish("purchase", {**rule, "award": "later", "award_after_days": 7}, hired)
+    member = a_member()
+    purchase = buy(member)
+    refund = said(give_back(purchase, 10_000))
+    assert (figures(member)[0], pending(member)) == (0, 0) and refund["points_taken"] == 100
+
+    take_back("refund", refund["id"])
+
+    assert (figures(member)[0], pending(member)) == (0, 100) and wrong() == []
+    take_back("purchase", purchase)
+    assert (figures(member)[0], pending(member)) == (0, 0) and wrong() == []
+
+
+def pending(member):
+    return one(Account.pending_points, Account.member_id == member)
+
+
+def publish(code, terms, hired):
+    """Put a version of a rule in force, past its own route."""
+    version = max(version for (version,) in rows(EarningRule.version)) + 1
+    at = clock.now() - MINUTE
+    columns = {"name": code, "kind": "base", "trigger_kind": "purchase", "priority": 0}
+    stamps = {"created_at": at, "published_at": at, "published_by": hired["admin"]}
+    row = {**columns, **stamps, "code": code, "version": version, "terms": terms}
+    by_hand(sa.insert(EarningRule).values(**row, active=True, growth_per_yuan=1))
+
+
+def test_what_an_undone_receipt_had_of_a_cap_can_be_earned_again(a_member, buy, take_back, hired):
+    rate = {"points": 1, "per_fen": 100, "rounding": "full_units"}
+    publish("purchase", {"rate": rate, "caps": {"day": 120}}, hired)
+    member = a_member()
+    purchase = buy(member, 10_000, "R1")
+
+    take_back("purchase", purchase)
+    buy(member, 50_000, "R2")
+
+    assert balance(member) == 120 and wrong() == []

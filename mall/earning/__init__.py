@@ -1,0 +1,32 @@
+"""What earns points, by rules with versions; why, and what a draft would have changed."""
+
+from mall.earning.award import Awarded, buyers, decide, meter, of_receipts
+from mall.earning.engine import Bill, Buyer, Line
+from mall.earning.events import concerned, earn
+from mall.earning.publish import publish, view, write
+from mall.earning.rules import Rule, in_force
+from mall.earning.trials import back_test, dry_run
+from mall.earning.uncount import uncount
+from mall.earning.words import told
+
+__all__ = [
+    "Awarded",
+    "Bill",
+    "Buyer",
+    "Line",
+    "Rule",
+    "back_test",
+    "buyers",
+    "concerned",
+    "decide",
+    "dry_run",
+    "earn",
+    "in_force",
+    "meter",
+    "of_receipts",
+    "publish",
+    "told",
+    "uncount",
+    "view",
+    "write",
+]
