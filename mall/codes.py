@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from mall import keys
 from mall.atomic import atomic
 from mall.errors import CodeExpired, CodeInvalid, CodeUsed, NotFound
-from models import Member, MemberCodeUse
+from models import Member, MemberCodeUse, Merge
 from models.base import insert
 
 PREFIX = "M1"
@@ -62,9 +62,13 @@ def use(code: str, *, staff_id: int, now: datetime) -> int:
     """Use a code up, in the scan's transaction; answers the member's id."""
     card_no, nonce = read(code, now=now)
     with atomic() as transaction:
-        member_id = transaction.execute(
-            sa.select(Member.id).where(Member.card_no == card_no)
-        ).scalar()
+        holder = sa.func.coalesce(Merge.holder_id, Member.id)  # of a card that was merged away
+        query = (
+            sa.select(holder)
+            .select_from(Member)
+            .outerjoin(Merge, Merge.from_member_id == Member.id)
+        )
+        member_id = transaction.execute(query.where(Member.card_no == card_no)).scalar()
         if member_id is None:
             raise NotFound()
         used = transaction.execute(

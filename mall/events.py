@@ -103,6 +103,14 @@ class Undone(Fact):
     ref_id: int
 
 
+@dataclass(frozen=True)
+class Merged(Fact):
+    """Another member became part of this one."""
+
+    kind = "merged"
+    from_member_id: int
+
+
 KINDS = {fact.kind: fact for fact in Fact.__subclasses__()}
 
 

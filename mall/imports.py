@@ -6,6 +6,7 @@ does all of it and then rolls each chunk back, so it says exactly what the real 
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -19,7 +20,7 @@ from mall import clock, members, purchases, stores, tiers
 from mall.atomic import atomic
 from mall.errors import Malformed
 from mall.purchases import Receipt
-from models import Account, Member
+from models import Account, Member, Merge
 from models.base import table_of
 
 CHUNK_ROWS = 500
@@ -27,6 +28,7 @@ REFUSED_SHOWN = 1000
 MAX_AMOUNT_FEN = 10**9
 AMOUNT_DIGITS = 10
 EARLIEST_YEAR, LATEST_YEAR = 1900, 2199  # a zone can't push these off the calendar
+PHONE = re.compile(r"\+?[0-9][0-9 -]{6,}")  # as people write one
 MEMBER_COLUMNS = ("external_id", "nickname", "phone", "gender", "birthday", "city", "joined_at")
 PURCHASE_COLUMNS = ("external_id", "card_no", "store_code", "receipt_no", "amount_fen", "paid_at")
 
@@ -227,7 +229,8 @@ def _update_members(people: list[dict[str, Any]], report: Report) -> None:
 
 
 def _person(row: dict[str, str], now: datetime) -> dict[str, Any]:
-    phone = row.get("phone") or None
+    written = row.get("phone") or None
+    phone = members.normal_phone(written) if written and PHONE.fullmatch(written) else written
     if phone and not (phone.isascii() and phone.isdecimal() and 5 <= len(phone) <= 15):
         raise _Wrong("手机号应为 5 至 15 位数字")
     gender = row.get("gender") or "unknown"
@@ -323,8 +326,10 @@ def _members_named(rows: Iterable[dict[str, Any]]) -> tuple[dict[str, int], dict
     cards = {row["card_no"] for row in rows} - {""}
     named = sa.or_(Member.external_id.in_(external), Member.card_no.in_(cards))
     query = (
-        sa.select(Member.id, Member.external_id, Member.card_no)
-        .join(Account, Account.member_id == Member.id)
+        sa.select(members.held_by().label("id"), Member.external_id, Member.card_no)
+        .select_from(Member)
+        .outerjoin(Merge, members.merged())
+        .join(Account, Account.member_id == members.held_by())
         .where(named, Account.state != "closed")
     )
     with atomic() as transaction:

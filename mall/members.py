@@ -9,16 +9,16 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from mall import clock
-from mall.atomic import atomic
+from mall.atomic import atomic, read
 from mall.errors import BirthdayFixed, NotFound, PhoneTaken
 from mall.events import Joined, record_many
-from mall.idempotency import Answer, Key
-from models import Account, Member, db
+from models import Account, Member, Merge, db
 from models.base import insert
 
 CARD_PREFIX = "88"
 CARD_DIGITS = 12
 PHONE_DIGITS = 11  # of a mobile phone in China
+COUNTRY_PREFIXES = ("0086", "86")
 INVITE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # no 0 O 1 I L: read aloud and typed
 INVITE_LENGTH = 8
 PROFILE_FIELDS = ("nickname", "gender", "birthday", "phone", "city")
@@ -127,9 +127,26 @@ def _blank(now: datetime) -> dict[str, Any]:
     }
 
 
+def held_by() -> sa.ColumnElement[int]:
+    """Who holds now what a row of Member has: that member, or whom it was merged into.
+
+    For queries of Member that are joined to Merge by `merged`.
+    """
+    return sa.func.coalesce(Merge.holder_id, Member.id)
+
+
+def merged() -> sa.ColumnElement[bool]:
+    return Merge.from_member_id == Member.id
+
+
+def holder(*which: sa.ColumnElement[bool]) -> int | None:
+    """The member a number, code or identity leads to, also if its own member was merged."""
+    query = sa.select(held_by()).select_from(Member).outerjoin(Merge, merged()).where(*which)
+    return next((row[0] for row in read(query)), None)
+
+
 def id_of(*, appid: str, openid: str) -> int | None:
-    query = sa.select(Member.id).where(Member.appid == appid, Member.openid == openid)
-    return db.session.scalar(query)
+    return holder(Member.appid == appid, Member.openid == openid)
 
 
 def find(member_id: int) -> Member:
@@ -137,6 +154,20 @@ def find(member_id: int) -> Member:
     if member is None:
         raise NotFound()
     return member
+
+
+def normal_phone(text: str) -> str:
+    """A phone number in its one spelling: digits alone, a Chinese mobile without its country."""
+    digits = "".join(each for each in text if each.isdecimal())
+    for prefix in COUNTRY_PREFIXES:
+        if digits.startswith(prefix) and len(digits) == len(prefix) + PHONE_DIGITS:
+            return digits[len(prefix) :]
+    return digits
+
+
+def spellings(phone: str) -> list[str]:
+    """A number in its one spelling, and in those that older rows may have."""
+    return [phone, *(f"{prefix}{phone}" for prefix in ("86", "0086", "+86"))]
 
 
 def mask_phone(phone: str | None) -> str | None:
@@ -181,10 +212,9 @@ def change_profile(member_id: int, changes: dict[str, Any]) -> Member:
     return member
 
 
-def bind_phone(member_id: int, phone: str, *, key: Key, now: datetime) -> Answer:
-    """Give a member the phone number that WeChat vouched for; nobody else may have it."""
+def bind_phone(member_id: int, phone: str) -> None:
+    """Give a member a phone number that somebody vouched for; nobody else may have it."""
     with atomic() as transaction:
-        key.claim(now=now)
         taken = transaction.execute(
             sa.select(Member.id).where(Member.phone == phone, Member.id != member_id)
         ).first()
@@ -198,4 +228,3 @@ def bind_phone(member_id: int, phone: str, *, key: Key, now: datetime) -> Answer
             )
         except IntegrityError:  # another took it between the look and the change
             raise PhoneTaken() from None
-        return key.store(200, {"phone_masked": mask_phone(phone)})

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from mall import points, shop
+from mall import members, points, shop
 from mall.atomic import atomic
 from mall.events import Fact, Purchased
 from mall.points import Cause, Promise
-from models import Member, Referral, db
+from models import Member, Referral
 from models.base import insert
 
 RULE = "邀请有礼"
@@ -17,9 +17,7 @@ RULE = "邀请有礼"
 
 def bind(invitee_id: int, invite_code: str, *, now: datetime) -> bool:
     """Note who brought a newcomer. A code that is nobody's, or one's own, brings nothing."""
-    inviter_id = db.session.scalar(
-        sa.select(Member.id).where(Member.invite_code == invite_code.strip().upper())
-    )
+    inviter_id = members.holder(Member.invite_code == invite_code.strip().upper())
     if inviter_id is None or inviter_id == invitee_id:
         return False
     row = {"invitee_id": invitee_id, "inviter_id": inviter_id, "state": "joined", "reason": ""}

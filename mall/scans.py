@@ -30,7 +30,7 @@ def scan(code: str, *, clerk: Staff, key: Key, now: datetime) -> Answer:
 
 
 def _of_card(card_no: str) -> int:
-    member_id = db.session.scalar(sa.select(Member.id).where(Member.card_no == card_no))
+    member_id = members.holder(Member.card_no == card_no)
     if member_id is None:
         raise NotFound()
     return member_id

@@ -50,7 +50,8 @@ def transfer(
 def _taker(card_no: str) -> Member:
     """Who holds a card. What comes in is welcome in a frozen account too: it can't spend it."""
     query = sa.select(Member).join(Account, Account.member_id == Member.id)
-    found = db.session.scalar(query.where(Member.card_no == card_no, Account.state != "closed"))
+    holder = members.holder(Member.card_no == card_no)
+    found = db.session.scalar(query.where(Member.id == holder, Account.state != "closed"))
     if found is None:
         raise NotFound()
     return found

@@ -4,6 +4,7 @@ from models.actions import TillAction
 from models.alarms import Alarm, BalanceSettlement
 from models.base import db
 from models.bundles import Bundle, GivenBundle
+from models.campaigns import CampaignMember, PointsCampaign
 from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
 from models.earning import EarningCounter, EarningRule
@@ -11,8 +12,10 @@ from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
 from models.gates import GateMark
 from models.holds import Hold
 from models.members import Member
+from models.merges import Merge
 from models.metrics import Tally
 from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, PointsAdjustment
+from models.profiles import ProfileChange
 from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
 from models.referrals import CodeImage, Referral
@@ -28,6 +31,7 @@ __all__ = [
     "Alarm",
     "BalanceSettlement",
     "Bundle",
+    "CampaignMember",
     "CheckIn",
     "CheckInLadder",
     "CheckInRule",
@@ -49,10 +53,13 @@ __all__ = [
     "LotUse",
     "Member",
     "MemberCodeUse",
+    "Merge",
     "MilestonePaid",
     "Outage",
     "PendingGrant",
     "PointsAdjustment",
+    "PointsCampaign",
+    "ProfileChange",
     "Purchase",
     "Redemption",
     "Referral",

@@ -38,7 +38,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "holds",
         "transfers",
     ),
-    ("login", "scans", "imports", "ledger", "demo", "undo"),
+    ("login", "scans", "imports", "ledger", "demo", "undo", "merges"),
     ("reactions",),
     ("jobs", "commands", "serve"),
 )

@@ -9,6 +9,7 @@ from blueprints.admin import (
     imports,
     ledger,
     members,
+    merges,
     redemptions,
     rewards,
     settings,
@@ -29,6 +30,7 @@ for child in (
     settings,
     checkins,
     bundles,
+    merges,
     earning,
 ):
     bp.register_blueprint(child.bp)

@@ -10,7 +10,7 @@ from blueprints.pages import PageArgs, page, page_of
 from blueprints.shapes import EntryOut, MarkOut, OwnVoucherOut, ProfileOut, TierOut
 from blueprints.shopper.points import entry_view
 from mall import checkins, clock, members, points, vouchers
-from models import Account, LedgerEntry, Lot, Member, Purchase, Referral, Tier, Voucher, db
+from models import Account, LedgerEntry, Lot, Member, Merge, Purchase, Referral, Tier, Voucher, db
 
 RECENT = 20
 
@@ -67,6 +67,8 @@ class Member360Out(MemberOut):
     account_state = fields.String(validate=validate.OneOf(["open", "frozen", "closed"]))
     channel_code = fields.String(allow_none=True)
     invited_by = fields.Integer(allow_none=True)
+    merged_into = fields.Integer(allow_none=True)
+    merged_from = fields.List(fields.Integer())
     lots = fields.List(fields.Nested(LotOut))
     entries = fields.List(fields.Nested(EntryOut))
     purchases = fields.List(fields.Nested(PurchaseSeenOut))
@@ -74,7 +76,7 @@ class Member360Out(MemberOut):
     checkins = fields.Nested(SignInsOut)
 
 
-def _row(member: Member) -> dict[str, Any]:
+def row(member: Member) -> dict[str, Any]:
     account = db.session.get_one(Account, member.id)
     return {
         "id": member.id,
@@ -100,8 +102,13 @@ def list_members(args: dict):
         if sought.isdecimal() and len(sought) >= 4:
             tail = Member.phone.endswith(sought, autoescape=True)
             named.append((Member.phone_tail == sought[-4:]) & tail)
-        query = query.where(sa.or_(*named))
-    return page(query, Member.id, _row, args)
+        holders = (
+            sa.select(members.held_by()).select_from(Member).outerjoin(Merge, members.merged())
+        )
+        query = query.where(Member.id.in_(holders.where(sa.or_(*named))))
+    else:
+        query = query.where(~sa.exists().where(members.merged()))
+    return page(query, Member.id, row, args)
 
 
 @bp.get("/members/<id:member_id>")
@@ -112,7 +119,7 @@ def show_member(member_id: int):
     account = db.session.get_one(Account, member_id)
     invited_by = sa.select(Referral.inviter_id).where(Referral.invitee_id == member_id)
     return {
-        **_row(member),
+        **row(member),
         "profile": members.profile(member),
         "pending_points": account.pending_points,
         "held_points": account.held_points,
@@ -120,6 +127,12 @@ def show_member(member_id: int):
         "account_state": account.state,
         "channel_code": member.channel_code,
         "invited_by": db.session.scalar(invited_by),
+        "merged_into": db.session.scalar(
+            sa.select(Merge.holder_id).where(Merge.from_member_id == member_id)
+        ),
+        "merged_from": list(
+            db.session.scalars(sa.select(Merge.from_member_id).where(Merge.holder_id == member_id))
+        ),
         "lots": [_lot(lot) for lot in _recent(Lot, Lot.points_left > 0, member_id)],
         "entries": [entry_view(entry) for entry in _recent(LedgerEntry, sa.true(), member_id)],
         "purchases": [_purchase(each) for each in _recent(Purchase, sa.true(), member_id)],

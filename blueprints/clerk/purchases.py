@@ -19,6 +19,7 @@ from blueprints.contract import (
 )
 from mall import clock, members, purchases, tokens
 from mall.purchases import Receipt
+from models import Member
 
 MAX_ITEMS = 200
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
@@ -98,5 +99,5 @@ def record_purchase(body: dict, *, key):
 
 def _member(body: dict, now: datetime) -> int:
     if "scan_token" in body:
-        return tokens.scanned(body["scan_token"], staff_id=g.staff.id, now=now)
-    return members.find(body["member_id"]).id
+        body["member_id"] = tokens.scanned(body["scan_token"], staff_id=g.staff.id, now=now)
+    return members.holder(Member.id == body["member_id"]) or members.find(body["member_id"]).id

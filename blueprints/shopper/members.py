@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, validate, validates
 from blueprints.auth import wechat
 from blueprints.contract import Blueprint, Body, Out, business_day, idempotent, reply, text
 from blueprints.shapes import ProfileOut, TierOut
-from mall import clock, codes, members, points, tiers, vouchers
+from mall import clock, codes, members, merges, points, tiers, vouchers
 from models import Account, Lot, Member, Voucher, db
 
 EARLIEST_BIRTHDAY = date(1900, 1, 1)
@@ -59,7 +59,7 @@ class PhoneOut(Out):
 def bind_phone(body: dict, *, key):
     """Bind the phone number that WeChat's phone button vouches for."""
     phone = wechat().phone(body["code"])
-    return reply(members.bind_phone(g.member_id, phone, key=key, now=clock.now()))
+    return reply(merges.bind_phone(g.member_id, phone, key=key, now=clock.now()))
 
 
 class ExpiringOut(Out):

@@ -2,7 +2,7 @@
 
 from mall.checkins.ladder import Ladder, Step, in_force, publish, rules_of
 from mall.checkins.make_ups import make_up
-from mall.checkins.month import calendar, recent
+from mall.checkins.month import calendar, forget, recent
 from mall.checkins.outages import declare, repair
 from mall.checkins.sign import check_in
 
@@ -12,6 +12,7 @@ __all__ = [
     "calendar",
     "check_in",
     "declare",
+    "forget",
     "in_force",
     "make_up",
     "publish",

@@ -29,6 +29,7 @@ from mall.errors.members import (
     OutageOutsideWindow,
     PhoneTaken,
 )
+from mall.errors.merges import AlreadyMerged, SameMember
 from mall.errors.people import (
     LoginRefused,
     MemberClosed,
@@ -164,9 +165,11 @@ __all__ = [
     "VoucherLocked",
     "VoucherUsed",
     "VoucherVoid",
+    "AlreadyMerged",
     "AlreadyUndone",
     "LaterRefundStands",
     "PurchaseUndone",
     "RefundsStand",
+    "SameMember",
     "UndoTooLate",
 ]

@@ -16,6 +16,7 @@ from models import (
     LimitCounter,
     Lot,
     LotUse,
+    Merge,
     MilestonePaid,
     PendingGrant,
     Purchase,
@@ -260,16 +261,29 @@ def streaks_follow_from_the_day_before(members: Members = None) -> sa.Select[Any
 
 
 def milestones_are_what_was_granted() -> sa.Select[Any]:
-    """Accounts whose streak bonuses are not what their milestones say."""
-    granted = (
-        sa.select(_sum(LedgerEntry.delta_points))
-        .where(
-            LedgerEntry.member_id == Account.member_id,
-            LedgerEntry.kind == "check_in_bonus",
-        )
-        .scalar_subquery()
+    """Accounts whose streak bonuses are not what their milestones say.
+
+    Those who were merged count as one: their entries stay, their milestones go with their days.
+    """
+    said: Any = sa.select(
+        MilestonePaid.member_id,
+        MilestonePaid.points.label("said"),
+        sa.literal(0).label("granted"),
     )
-    return _balances(_per_member(MilestonePaid.points, MilestonePaid.member_id), granted)
+    granted: Any = sa.select(LedgerEntry.member_id, sa.literal(0), LedgerEntry.delta_points).where(
+        LedgerEntry.kind == "check_in_bonus"
+    )
+    both = said.union_all(granted).subquery().c
+    owner = sa.func.coalesce(Merge.holder_id, both.member_id)
+    expected, actual = sa.func.sum(both.said), sa.func.sum(both.granted)
+    query: sa.Select[Any] = sa.select(
+        owner.label("id"), expected.label("expected"), actual.label("actual")
+    )
+    return (
+        query.outerjoin(Merge, Merge.from_member_id == both.member_id)
+        .group_by(owner)
+        .having(expected != actual)
+    )
 
 
 CHECKS: tuple[tuple[str, Callable[[], sa.Select[Any]]], ...] = (

@@ -24,6 +24,8 @@ SYSTEM_ACCOUNTS = {  # where points of a kind come from or go to; what is not na
     "adjust": "adjustment",
     "transfer_out": "transfer",
     "transfer_in": "transfer",
+    "merge_out": "transfer",
+    "merge_in": "transfer",
     "hold": "hold",
     "hold_void": "hold",
     "refund": "refund",

@@ -11,6 +11,7 @@ from mall.points.promises import (
     promise_many,
     void_promises,
 )
+from mall.points.writing import change_hands
 
 __all__ = [
     "Book",
@@ -18,6 +19,7 @@ __all__ = [
     "Promise",
     "TakenBack",
     "activate_due",
+    "change_hands",
     "due_points",
     "expire_due",
     "expiring",

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall.atomic import atomic
-from models import Account, LedgerEntry, Lot, LotUse
+from models import Account, LedgerEntry, Lot, LotUse, Merge
 
 
 @dataclass(frozen=True)
@@ -184,17 +184,18 @@ def uses_of(entry_id: int) -> Sequence[Any]:
 
 def paid_debts(member_id: int, since: datetime) -> Sequence[Any]:
     """What debts were paid with since a moment, the last first: rows of a lot and `points`."""
+    merged = sa.select(Merge.from_member_id).where(Merge.holder_id == member_id)
     query = (
         sa.select(*LOT_COLUMNS, Lot.points_earned, LotUse.points)
         .join(Lot, Lot.id == LotUse.lot_id)
         .join(LedgerEntry, LedgerEntry.id == LotUse.entry_id)
         .where(
             LedgerEntry.kind == "pay_debt",
-            LedgerEntry.member_id == member_id,
+            sa.or_(LedgerEntry.member_id == member_id, LedgerEntry.member_id.in_(merged)),
             LedgerEntry.created_at >= since,
             Lot.member_id == member_id,
         )
-        .order_by(LedgerEntry.seq.desc(), LotUse.lot_id.desc())
+        .order_by(LedgerEntry.id.desc(), LotUse.lot_id.desc())
     )
     with atomic() as transaction:
         return transaction.execute(query).all()

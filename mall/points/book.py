@@ -209,6 +209,32 @@ class Book:
                     lot.expires_at = self.now + grace
         return restored
 
+    def move(self, from_id: int, into_id: int, out: Cause, into: Cause) -> int:
+        """Move a whole account into another: lots with their dates, holds, debts; answers the points.
+
+        The lots stay what they are and change hands (`change_hands` writes it): what was taken from
+        them can be given back to them, and what made them taken back. Debts of either are paid from what both have.
+        """
+        source, target = self.account(from_id), self.account(into_id)
+        for member_id in (from_id, into_id):
+            self.expire_due(member_id)
+        if source.debt_points:
+            owed = source.debt_points
+            self._owe(source, -owed, out)
+            self._owe(target, owed, into)
+        moved, came, source.lots = source.balance_points, source.lots, []
+        if target.balance_points + moved > MAX_BALANCE_POINTS:
+            raise TooManyPoints(limit=MAX_BALANCE_POINTS)
+        if moved:
+            uses = [(lot, lot.points_left) for lot in came if lot.points_left]
+            self._post(source, -moved, out, uses=uses)
+            self._post(target, moved, into)
+        target.lots += came
+        self._pay_debt(target, target.lots, into.actor)
+        held = source.held_points
+        source.held_points, target.held_points = 0, target.held_points + held
+        return moved
+
     def hold(self, member_id: int, points: int) -> None:
         """Count points as held (or, below zero, as no longer held); their entry is apart."""
         account = self.account(member_id)

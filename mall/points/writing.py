@@ -97,6 +97,14 @@ def _lot_values(lot: LotInBook) -> dict[str, Any]:
     }
 
 
+def change_hands(from_id: int, into_id: int) -> None:
+    """Let lots be another member's, the empty ones too: a cancellation may fill them again."""
+    with atomic() as transaction:
+        transaction.execute(
+            sa.update(_lots).where(_lots.c.member_id == from_id).values(member_id=into_id)
+        )
+
+
 def write_debts(rows: Sequence[dict[str, Any]]) -> None:
     """Insert what changed of somebody's debt."""
     if rows:

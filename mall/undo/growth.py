@@ -9,13 +9,12 @@ from mall.undo.undoing import Undoing
 from models import Account, GrowthEntry, TierChange
 from models.base import insert, table_of
 
-BY_GROWTH = ("purchase", "check_in", "bundle", "task", "undo_refund", "merge")
+BY_GROWTH = ("purchase", "check_in", "bundle", "task", "undo_refund", "merge_in")
 
 
 def take_back(undoing: Undoing, kind: str, ref_kind: str, ref_id: str) -> None:
     """Take back the growth that a cause gave, and the tier where growth alone had led to it."""
     given = sa.select(sa.func.coalesce(sa.func.sum(GrowthEntry.delta_value), 0)).where(
-        GrowthEntry.member_id == undoing.member_id,
         GrowthEntry.ref_kind == ref_kind,
         GrowthEntry.ref_id == ref_id,
     )

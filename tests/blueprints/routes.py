@@ -77,6 +77,7 @@ CALLS = (
         {"carrier": "顺丰", "tracking_no": "SF1"},
     ),
     Call("POST", "/admin/members/1/points-adjustments", "admin", {"points": 1, "reason": "补偿"}),
+    Call("POST", "/admin/members/1/merge", "admin", {"from_member_id": 2, "reason": "同一人"}),
     Call("POST", "/admin/points-adjustments/1/review", "admin", {"approved": True}),
     Call(
         "POST", "/admin/members/1/holds", "admin", {"points": 1, "reason": "争议", "lasts_hours": 1}

@@ -25,6 +25,7 @@ LISTS = {
     "/admin/bundles": "admin",
     "/me/gifts": "shopper",
     "/clerk/actions": "clerk",
+    "/admin/members/duplicates": "admin",
 }
 WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}
@@ -32,9 +33,12 @@ NAMELESS = {"/me/referrals"}  # a friend has no id that is another's to know
 
 
 @pytest.fixture
-def full_shop(busy_shop):
-    """A busy shop with points held and alarms raised."""
+def full_shop(busy_shop, as_shopper):
+    """A busy shop with points held, alarms raised and members who look like one."""
     admin, shopper = busy_shop["admin"], busy_shop["shopper"]
+    for n in range(6):
+        same = {"nickname": f"twin-{n % 3}", "birthday": "1990-01-01"}
+        as_shopper(f"twin-{n}").patch("/me", same)
     for number in range(3):
         admin.post(f"/admin/members/{shopper.id}/holds", {"points": 1, "reason": "争议"})
         figures = {"expected": "1", "actual": "2", "found_at": clock.now()}

@@ -6,7 +6,7 @@ from itertools import count as numbers
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from mall import clock, members, tiers
+from mall import clock, members, merges, tiers
 from mall.errors import BirthdayFixed, NotFound, PhoneTaken
 from mall.idempotency import Replayed
 from models import Account, Event, Member, db
@@ -192,7 +192,7 @@ def test_two_birthdays_at_once_are_one(app, a_member):
 
 
 def bind(member, phone, now, key=None):
-    return members.bind_phone(member, phone, key=key or a_key(member, None), now=now)
+    return merges.bind_phone(member, phone, key=key or a_key(member, None), now=now)
 
 
 def test_a_phone_belongs_to_one_member(a_member, now):
