@@ -1,7 +1,7 @@
 """What follows from what, in one table; and the drain that makes each reaction happen once."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -70,7 +70,8 @@ def drain(*, now: datetime) -> int:
         .limit(DRAINED_AT_ONCE)
     )
     batch = db.session.scalars(waiting).all()
-    told = [Told(event.id, event.attempts, events.read(event)) for event in batch]
+    earns = earning.kinds(now=now)
+    told = [_to_tell(event, earns) for event in batch]
     db.session.rollback()
     try:
         return _tell_together(told, now)
@@ -86,10 +87,18 @@ class Told:
     id: int
     attempts: int
     fact: Fact
+    reactions: tuple[Reaction, ...]
 
-    @property
-    def reactions(self) -> list[Reaction]:
-        return ON.get(type(self.fact), [])
+
+def _to_tell(event: Event, earns: Collection[str]) -> Told:
+    """A fact with those who react; what no rule pays for is nothing that has to be remembered."""
+    fact = events.read(event)
+    who = [
+        reaction
+        for reaction in ON.get(type(fact), [])
+        if reaction is not earning.earn or fact.kind in earns
+    ]
+    return Told(event.id, event.attempts, fact, tuple(who))
 
 
 def _tell_together(told: list[Told], now: datetime) -> int:
@@ -99,8 +108,8 @@ def _tell_together(told: list[Told], now: datetime) -> int:
     with atomic() as transaction:
         if not _alone(transaction):
             return 0
-        facts = [each.fact for each in told]
-        locked = referrals.concerned(facts) | earning.concerned(facts, now=now)
+        earners = {each.fact.member_id for each in told if earning.earn in each.reactions}
+        locked = referrals.concerned(each.fact for each in told) | earners
         points.open_book(locked, now=now)  # sorted, before any of them
         fresh = _note([(each, reaction) for each in told for reaction in each.reactions], now)
         for each in told:

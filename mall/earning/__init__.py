@@ -2,7 +2,7 @@
 
 from mall.earning.award import Awarded, buyers, decide, meter, of_receipts
 from mall.earning.engine import Bill, Buyer, Line
-from mall.earning.events import concerned, earn
+from mall.earning.events import earn, kinds
 from mall.earning.publish import publish, view, write
 from mall.earning.rules import Rule, in_force
 from mall.earning.trials import back_test, dry_run
@@ -17,11 +17,11 @@ __all__ = [
     "Rule",
     "back_test",
     "buyers",
-    "concerned",
     "decide",
     "dry_run",
     "earn",
     "in_force",
+    "kinds",
     "meter",
     "of_receipts",
     "publish",
