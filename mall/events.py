@@ -111,6 +111,12 @@ class Merged(Fact):
     from_member_id: int
 
 
+@dataclass(frozen=True)
+class ProfileChanged(Fact):
+    kind = "profile_changed"
+    completeness_percent: int
+
+
 KINDS = {fact.kind: fact for fact in Fact.__subclasses__()}
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from mall import members, referrals, tiers, tokens
+from mall import members, profiles, referrals, tiers, tokens
 from mall.atomic import atomic
 from mall.errors import MemberClosed, Unavailable
 from mall.idempotency import Answer, Key
@@ -36,7 +36,7 @@ def log_in(
                 "access_token": token,
                 "expires_in_s": lasts_s,
                 "joined": joined is not None,
-                "member": members.profile(members.find(member_id)),
+                "member": profiles.view(members.find(member_id)),
             },
         )
 

@@ -2,15 +2,14 @@
 
 import secrets
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from mall import clock
 from mall.atomic import atomic, read
-from mall.errors import BirthdayFixed, NotFound, PhoneTaken
+from mall.errors import NotFound, PhoneTaken
 from mall.events import Joined, record_many
 from models import Account, Member, Merge, db
 from models.base import insert
@@ -21,7 +20,6 @@ PHONE_DIGITS = 11  # of a mobile phone in China
 COUNTRY_PREFIXES = ("0086", "86")
 INVITE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # no 0 O 1 I L: read aloud and typed
 INVITE_LENGTH = 8
-PROFILE_FIELDS = ("nickname", "gender", "birthday", "phone", "city")
 JOIN_TRIES = 5
 
 
@@ -180,36 +178,6 @@ def mask_phone(phone: str | None) -> str | None:
 def mask_nickname(nickname: str) -> str:
     """A friend's name as others may see it: its first character."""
     return f"{nickname[0]}**" if nickname else "**"
-
-
-def profile(member: Member) -> dict[str, Any]:
-    """The profile as its owner sees it."""
-    filled = sum(getattr(member, name) not in (None, "", "unknown") for name in PROFILE_FIELDS)
-    return {
-        "id": member.id,
-        "card_no": member.card_no,
-        "nickname": member.nickname,
-        "gender": member.gender,
-        "birthday": member.birthday.isoformat() if member.birthday else None,
-        "phone_masked": mask_phone(member.phone),
-        "city": member.city,
-        "joined_at": clock.rfc3339(member.joined_at),
-        "completeness_percent": filled * 100 // len(PROFILE_FIELDS),
-    }
-
-
-def change_profile(member_id: int, changes: dict[str, Any]) -> Member:
-    """Change what a member may change of himself; a birthday is set once."""
-    with atomic():
-        member = db.session.get(Member, member_id, with_for_update=True, populate_existing=True)
-        if member is None:
-            raise NotFound()
-        birthday: date | None = changes.get("birthday", member.birthday)
-        if member.birthday is not None and birthday != member.birthday:
-            raise BirthdayFixed()
-        for name, value in changes.items():
-            setattr(member, name, value)
-    return member
 
 
 def bind_phone(member_id: int, phone: str) -> None:

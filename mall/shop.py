@@ -27,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "make_up_window_days": 7,
     "make_ups_per_month": 3,
     "make_up_price_points": 20,
+    "profile_fields": ["nickname", "gender", "birthday", "phone", "city"],  # a complete profile
     "undo_window_minutes": 30,  # how long a clerk can undo what he did; his manager always can
 }
 TIERS = (

@@ -35,6 +35,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "redemptions",
         "adjustments",
         "refunds",
+        "profiles",
         "holds",
         "transfers",
     ),

@@ -10,6 +10,7 @@ from blueprints.admin import (
     ledger,
     members,
     merges,
+    profiles,
     redemptions,
     rewards,
     settings,
@@ -31,6 +32,7 @@ for child in (
     checkins,
     bundles,
     merges,
+    profiles,
     earning,
 ):
     bp.register_blueprint(child.bp)

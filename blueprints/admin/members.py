@@ -9,7 +9,7 @@ from blueprints.contract import Blueprint, Out, moment
 from blueprints.pages import PageArgs, page, page_of
 from blueprints.shapes import EntryOut, MarkOut, OwnVoucherOut, ProfileOut, TierOut
 from blueprints.shopper.points import entry_view
-from mall import checkins, clock, members, points, vouchers
+from mall import checkins, clock, members, points, profiles, vouchers
 from models import Account, LedgerEntry, Lot, Member, Merge, Purchase, Referral, Tier, Voucher, db
 
 RECENT = 20
@@ -120,7 +120,7 @@ def show_member(member_id: int):
     invited_by = sa.select(Referral.inviter_id).where(Referral.invitee_id == member_id)
     return {
         **row(member),
-        "profile": members.profile(member),
+        "profile": profiles.view(member),
         "pending_points": account.pending_points,
         "held_points": account.held_points,
         "debt_points": account.debt_points,

@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, validate, validates
 from blueprints.auth import wechat
 from blueprints.contract import Blueprint, Body, Out, business_day, idempotent, reply, text
 from blueprints.shapes import ProfileOut, TierOut
-from mall import clock, codes, members, merges, points, tiers, vouchers
+from mall import clock, codes, members, merges, points, profiles, tiers, vouchers
 from models import Account, Lot, Member, Voucher, db
 
 EARLIEST_BIRTHDAY = date(1900, 1, 1)
@@ -33,7 +33,7 @@ class ProfileBody(Body):
 @bp.response(200, ProfileOut())
 def show_profile():
     """My profile."""
-    return members.profile(members.find(g.member_id))
+    return profiles.view(members.find(g.member_id))
 
 
 @bp.patch("/me")
@@ -41,7 +41,7 @@ def show_profile():
 @bp.response(200, ProfileOut())
 def change_profile(body: dict):
     """Change my profile; a birthday can be set once."""
-    return members.profile(members.change_profile(g.member_id, body))
+    return profiles.view(profiles.change(g.member_id, body, now=clock.now()))
 
 
 class PhoneBody(Body):

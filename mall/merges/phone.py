@@ -4,12 +4,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from mall import members
+from mall import members, profiles
 from mall.atomic import atomic
 from mall.errors import MallError, PhoneTaken
+from mall.events import ProfileChanged, record
 from mall.idempotency import Answer, Key
 from mall.merges.verb import merge_locked
-from models import Account, Member
+from models import Account, Member, db
 
 REASON = "手机号验证：同一手机号的导入会员"
 
@@ -31,6 +32,8 @@ def bind_phone(member_id: int, phone: str, *, key: Key, now: datetime) -> Answer
                 raise PhoneTaken() from refusal
             _let_go(twin)
         members.bind_phone(member_id, phone)
+        member = db.session.get_one(Member, member_id, populate_existing=True)
+        record(ProfileChanged(member_id, profiles.completeness_percent(member)), now=now)
         return key.store(200, {"phone_masked": members.mask_phone(phone)})
 
 

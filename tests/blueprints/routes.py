@@ -77,6 +77,8 @@ CALLS = (
         {"carrier": "顺丰", "tracking_no": "SF1"},
     ),
     Call("POST", "/admin/members/1/points-adjustments", "admin", {"points": 1, "reason": "补偿"}),
+    Call("PATCH", "/admin/members/1", "admin", {"city": "上海", "reason": "更正"}, keyed=False),
+    Call("POST", "/admin/member-rules", "admin", {"undo_window_minutes": 10}),
     Call("POST", "/admin/members/1/merge", "admin", {"from_member_id": 2, "reason": "同一人"}),
     Call("POST", "/admin/points-adjustments/1/review", "admin", {"approved": True}),
     Call(

@@ -26,6 +26,7 @@ LISTS = {
     "/me/gifts": "shopper",
     "/clerk/actions": "clerk",
     "/admin/members/duplicates": "admin",
+    "/admin/members/{member_id}/profile-changes": "admin",
 }
 WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}

@@ -6,7 +6,7 @@ from itertools import count as numbers
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from mall import clock, members, merges, tiers
+from mall import clock, members, merges, profiles, tiers
 from mall.errors import BirthdayFixed, NotFound, PhoneTaken
 from mall.idempotency import Replayed
 from models import Account, Event, Member, db
@@ -150,7 +150,7 @@ def test_a_profile_says_how_complete_it_is(a_member):
         birthday=date(1990, 1, 1),
     )
 
-    shown = [members.profile(members.find(each)) for each in (blank, half, full)]
+    shown = [profiles.view(members.find(each)) for each in (blank, half, full)]
 
     assert [each["completeness_percent"] for each in shown] == [0, 40, 100]
     assert shown[2]["birthday"] == "1990-01-01" and shown[0]["birthday"] is None
@@ -160,17 +160,17 @@ def test_nobodys_profile_is_not_found(app):
     with pytest.raises(NotFound):
         members.find(404)
     with pytest.raises(NotFound):
-        members.change_profile(404, {"nickname": "x"})
+        profiles.change(404, {"nickname": "x"}, now=clock.now())
 
 
 def test_a_birthday_is_set_once(a_member):
     member, day = a_member(), date(1990, 1, 1)
-    members.change_profile(member, {"birthday": day, "nickname": "小满"})
+    profiles.change(member, {"birthday": day, "nickname": "小满"}, now=clock.now())
 
     for other in (date(1990, 1, 2), None):
         with pytest.raises(BirthdayFixed):
-            members.change_profile(member, {"birthday": other, "nickname": "changed"})
-    members.change_profile(member, {"birthday": day, "city": "上海"})
+            profiles.change(member, {"birthday": other, "nickname": "changed"}, now=clock.now())
+    profiles.change(member, {"birthday": day, "city": "上海"}, now=clock.now())
 
     assert rows(Member.birthday, Member.nickname, Member.city) == [(day, "小满", "上海")]
 
@@ -181,7 +181,7 @@ def test_two_birthdays_at_once_are_one(app, a_member):
 
     outcomes = together(
         app,
-        [lambda d=d: members.change_profile(member, {"birthday": d}).id for d in days],
+        [lambda d=d: profiles.change(member, {"birthday": d}, now=clock.now()).id for d in days],
     )
 
     assert outcomes.count(member) == 1

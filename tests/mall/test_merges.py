@@ -468,6 +468,17 @@ def test_an_imported_member_with_the_phone_becomes_part_of_the_shopper(written, 
     assert row == ("13812345678", "E1", now - 90 * DAY) and wrong() == []
 
 
+def test_a_shopper_who_changes_his_phone_takes_the_imported_one_over(a_member, now):
+    person = {"external_id": "E1", "phone": "13812345678", "phone_tail": "5678"}
+    imported = members.join_many([person], tier_code="base", now=now)["E1"]
+    shopper = a_member(phone="13900000000", phone_tail="0000")
+
+    bind_phone(shopper, "13812345678", now)
+
+    found = dict(rows(Member.id, Member.phone))
+    assert (found[shopper], found[imported]) == ("13812345678", None)
+
+
 def test_a_phone_of_somebody_who_logs_in_stays_refused(a_member, now):
     member, other = a_member(phone="13812345678", phone_tail="5678"), a_member()
 
