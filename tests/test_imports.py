@@ -26,7 +26,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "limits",
     ),
     ("points", "rewards", "vouchers", "gates"),
-    ("bundles", "earning"),
+    ("bundles", "earning", "tuning"),
     (
         "checkins",
         "purchases",
@@ -36,6 +36,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "refunds",
         "holds",
         "transfers",
+        "packs",
     ),
     ("login", "scans", "imports", "ledger", "demo"),
     ("reactions",),

@@ -23,9 +23,10 @@ LISTS = {
     "/admin/earning-rules": "admin",
     "/admin/outages": "admin",
     "/admin/bundles": "admin",
+    "/admin/setting-changes": "admin",
     "/me/gifts": "shopper",
 }
-WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
+WHOLE = {"/admin/tiers", "/admin/checkin-rules", "/admin/settings"}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}
 NAMELESS = {"/me/referrals"}  # a friend has no id that is another's to know
 
