@@ -40,7 +40,6 @@ def test_a_setting_is_changed_and_what_it_was_can_be_read(as_staff):
     ("name", "value"),
     [
         ("make_up_price_points", -1),
-        ("make_up_price_points", 1.5),
         ("make_up_price_points", True),
         ("make_up_price_points", "20"),
         ("take_back_from_other_lots", 1),
