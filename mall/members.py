@@ -17,6 +17,7 @@ from models.base import insert
 CARD_PREFIX = "88"
 CARD_DIGITS = 12
 PHONE_DIGITS = 11  # of a mobile phone in China
+PROFILE_FIELDS = ("nickname", "gender", "birthday", "phone", "city")  # what can count as complete
 COUNTRY_PREFIXES = ("0086", "86")
 INVITE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # no 0 O 1 I L: read aloud and typed
 INVITE_LENGTH = 8

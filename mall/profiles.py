@@ -10,12 +10,10 @@ from mall import clock, shop
 from mall.atomic import atomic
 from mall.errors import BirthdayFixed, NotFound
 from mall.events import ProfileChanged, record
-from mall.idempotency import Answer, Key
 from mall.members import mask_phone
 from models import Member, ProfileChange, db
 from models.base import insert
 
-COUNTED = ("nickname", "gender", "birthday", "phone", "city")  # what may count as complete
 BLANK = (None, "", "unknown")
 
 
@@ -110,17 +108,3 @@ def seen(change: ProfileChange) -> dict[str, Any]:
 def changes_of(member_id: int) -> sa.Select[Any]:
     """What was changed of a profile."""
     return sa.select(ProfileChange).where(ProfileChange.member_id == member_id)
-
-
-def rules() -> dict[str, Any]:
-    """What the shop tunes of members and tills."""
-    return {name: shop.setting(name) for name in ("profile_fields", "undo_window_minutes")}
-
-
-def tune(values: Mapping[str, Any], *, key: Key, now: datetime) -> Answer:
-    """Tune what complete means, and how long a clerk can undo."""
-    with atomic():
-        key.claim(now=now)
-        for name, value in values.items():
-            shop.tune(name, value)
-        return key.store(200, rules())

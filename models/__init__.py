@@ -20,7 +20,7 @@ from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
 from models.referrals import CodeImage, Referral
 from models.rewards import LimitCounter, Reward, StockMove
-from models.shop import CheckInLadder, CheckInRule, ShopSetting, Store
+from models.shop import CheckInLadder, CheckInRule, SettingChange, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
 from models.tiers import GrowthEntry, Tier, TierChange
 from models.transfers import Transfer
@@ -65,6 +65,7 @@ __all__ = [
     "Referral",
     "Refund",
     "Reward",
+    "SettingChange",
     "ShopSetting",
     "Staff",
     "StaffSession",

@@ -27,7 +27,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "actions",
     ),
     ("points", "rewards", "vouchers", "gates"),
-    ("bundles", "earning"),
+    ("bundles", "earning", "tuning"),
     (
         "checkins",
         "purchases",
@@ -38,6 +38,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "profiles",
         "holds",
         "transfers",
+        "packs",
     ),
     ("login", "scans", "imports", "ledger", "demo", "undo", "merges"),
     ("reactions",),

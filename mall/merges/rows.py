@@ -37,6 +37,7 @@ COUNTERS: tuple[tuple[type[Base], tuple[str, ...], str], ...] = (  # key beside 
     (LimitCounter, ("reward_id", "period"), "quantity"),
     (EarningCounter, ("rule_code", "period"), "points"),
 )
+ONCE_A_MEMBER = ("welcome", "birthday")  # gifts whose cause begins with the member's id
 HANDLED = (
     "accounts",
     "campaign_members",
@@ -81,6 +82,7 @@ def add_counters(from_id: int, into_id: int) -> None:
 def move_rows(from_id: int, into_id: int) -> None:
     """Let every plain row be the other member's, and facts not told yet be told of that one."""
     _tell_keys_apart(from_id, into_id)
+    keep_gifts_once(from_id, into_id)
     events = table_of(Event)
     with atomic() as transaction:
         for model in MOVED:
@@ -93,6 +95,26 @@ def move_rows(from_id: int, into_id: int) -> None:
             .where(events.c.member_id == from_id, events.c.done_at.is_(None))
             .values(member_id=into_id)
         )
+
+
+def keep_gifts_once(from_id: int, into_id: int) -> None:
+    """What is given once a member, or once a year, was given to the one who is left as well."""
+    table = table_of(GivenBundle)
+    columns = (table.c.id, table.c.ref_kind, table.c.ref_id)
+    theirs = (table.c.member_id == from_id) & table.c.ref_kind.in_(ONCE_A_MEMBER)
+    with atomic() as transaction:
+        for row in transaction.execute(sa.select(*columns).where(theirs)).all():
+            who, colon, rest = row.ref_id.partition(":")
+            if who != str(from_id):
+                continue
+            named = f"{into_id}{colon}{rest}"
+            same = sa.select(table.c.id).where(
+                table.c.ref_kind == row.ref_kind, table.c.ref_id == named
+            )
+            if transaction.execute(same).first() is None:
+                transaction.execute(
+                    sa.update(table).where(table.c.id == row.id).values(ref_id=named)
+                )
 
 
 def _tell_keys_apart(from_id: int, into_id: int) -> None:

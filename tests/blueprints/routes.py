@@ -78,7 +78,6 @@ CALLS = (
     ),
     Call("POST", "/admin/members/1/points-adjustments", "admin", {"points": 1, "reason": "补偿"}),
     Call("PATCH", "/admin/members/1", "admin", {"city": "上海", "reason": "更正"}, keyed=False),
-    Call("POST", "/admin/member-rules", "admin", {"undo_window_minutes": 10}),
     Call("POST", "/admin/members/1/merge", "admin", {"from_member_id": 2, "reason": "同一人"}),
     Call("POST", "/admin/points-adjustments/1/review", "admin", {"approved": True}),
     Call(
@@ -142,6 +141,7 @@ CALLS = (
         "admin",
         {"draft_ids": [1], "first_day": "2026-01-01", "last_day": "2026-01-02"},
     ),
+    Call("POST", "/admin/settings/shop_name", "admin", {"value": "店"}),
     Call("POST", "/admin/outages", "admin", {"day": "2020-01-01", "note": "机房断电"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )

