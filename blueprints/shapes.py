@@ -64,3 +64,36 @@ class EntryOut(Out):
     expires_at = moment(allow_none=True)
     ref = fields.String()
     created_at = moment()
+
+
+class ExpiringPointsOut(Out):
+    points = fields.Integer()
+    expires_on = business_day()
+
+
+class AssetPointsOut(Out):
+    """`expiring` are all the points that have a date, by date."""
+
+    available = fields.Integer()
+    pending = fields.Integer()
+    held = fields.Integer()
+    debt = fields.Integer()
+    expiring = fields.List(fields.Nested(ExpiringPointsOut))
+
+
+class AssetGrowthOut(Out):
+    value = fields.Integer()
+    tier = fields.Nested(TierOut)
+    next_tier = fields.Nested(TierOut, allow_none=True)
+    to_next = fields.Integer(allow_none=True)
+
+
+class AssetVouchersOut(Out):
+    usable = fields.Integer()
+    units = fields.Integer()
+
+
+class AssetsOut(Out):
+    points = fields.Nested(AssetPointsOut)
+    growth = fields.Nested(AssetGrowthOut)
+    vouchers = fields.Nested(AssetVouchersOut)

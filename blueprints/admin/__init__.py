@@ -11,6 +11,7 @@ from blueprints.admin import (
     members,
     merges,
     profiles,
+    purchases,
     redemptions,
     rewards,
     settings,
@@ -33,6 +34,7 @@ for child in (
     bundles,
     merges,
     profiles,
+    purchases,
     earning,
 ):
     bp.register_blueprint(child.bp)

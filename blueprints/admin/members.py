@@ -7,9 +7,9 @@ from marshmallow import fields, validate
 
 from blueprints.contract import Blueprint, Out, moment
 from blueprints.pages import PageArgs, page, page_of
-from blueprints.shapes import EntryOut, MarkOut, OwnVoucherOut, ProfileOut, TierOut
+from blueprints.shapes import AssetsOut, EntryOut, MarkOut, OwnVoucherOut, ProfileOut, TierOut
 from blueprints.shopper.points import entry_view
-from mall import checkins, clock, members, points, profiles, vouchers
+from mall import assets, checkins, clock, members, points, profiles, vouchers
 from models import Account, LedgerEntry, Lot, Member, Merge, Purchase, Referral, Tier, Voucher, db
 
 RECENT = 20
@@ -64,6 +64,7 @@ class Member360Out(MemberOut):
     pending_points = fields.Integer()
     held_points = fields.Integer()
     debt_points = fields.Integer()
+    assets = fields.Nested(AssetsOut)
     account_state = fields.String(validate=validate.OneOf(["open", "frozen", "closed"]))
     channel_code = fields.String(allow_none=True)
     invited_by = fields.Integer(allow_none=True)
@@ -124,6 +125,7 @@ def show_member(member_id: int):
         "pending_points": account.pending_points,
         "held_points": account.held_points,
         "debt_points": account.debt_points,
+        "assets": assets.assets(member_id, now=clock.now()),
         "account_state": account.state,
         "channel_code": member.channel_code,
         "invited_by": db.session.scalar(invited_by),
@@ -161,7 +163,7 @@ def _lot(lot: Lot) -> dict[str, Any]:
 def _purchase(purchase: Purchase) -> dict[str, Any]:
     return {
         "id": purchase.id,
-        "receipt_no": purchase.receipt_no,
+        "receipt_no": purchase.undone_receipt_no or purchase.receipt_no,
         "amount_fen": purchase.amount_fen,
         "points_awarded": purchase.points_awarded,
         "refunded_fen": purchase.refunded_fen,

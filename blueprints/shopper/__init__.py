@@ -3,10 +3,12 @@
 from blueprints.auth import shopper_only
 from blueprints.contract import Blueprint
 from blueprints.shopper import (
+    assets,
     checkins,
     gifts,
     members,
     points,
+    purchases,
     redemptions,
     referrals,
     rewards,
@@ -15,5 +17,16 @@ from blueprints.shopper import (
 
 bp = Blueprint("shopper", __name__, url_prefix="/api/v1", description="The mini-program")
 bp.before_request(shopper_only)
-for child in (members, points, checkins, rewards, redemptions, referrals, transfers, gifts):
+for child in (
+    members,
+    points,
+    checkins,
+    rewards,
+    redemptions,
+    referrals,
+    transfers,
+    gifts,
+    assets,
+    purchases,
+):
     bp.register_blueprint(child.bp)

@@ -113,6 +113,7 @@ def _receipts(first: date, last: date) -> Iterator[Sequence[Any]]:
     within = (
         Purchase.paid_at >= clock.start_of_day(first),
         Purchase.paid_at < clock.end_of_day(last),
+        Purchase.undone_at.is_(None),
     )
     columns = (Purchase.id, Purchase.member_id, Purchase.store_id, Purchase.amount_fen)
     query = sa.select(*columns, Purchase.paid_at, Purchase.items).where(*within)

@@ -26,6 +26,8 @@ LISTS = {
     "/admin/setting-changes": "admin",
     "/me/gifts": "shopper",
     "/clerk/actions": "clerk",
+    "/me/purchases": "shopper",
+    "/admin/purchases": "admin",
     "/admin/members/duplicates": "admin",
     "/admin/members/1/profile-changes": "admin",
 }
