@@ -24,6 +24,7 @@ KINDS = {
     "transfer_in": ("好友转赠", "From a friend"),
     "referral": ("邀请好友首次消费", "A friend you invited made a first purchase"),
     "referral_welcome": ("受邀首次消费", "First purchase after an invitation"),
+    "campaign": ("活动赠送", "Given by the shop"),
     "merge_out": ("并入另一会员", "Became part of another membership"),
     "merge_in": ("会员合并转入", "From a membership merged into this one"),
     "undo_purchase": ("小票撤销", "A receipt undone"),

@@ -14,6 +14,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from mall import (
+    campaigns,
     checkins,
     clock,
     codes,
@@ -81,6 +82,11 @@ def give_birthday_packs() -> int:
     return _until_done(lambda: packs.birthdays(now=clock.now()))
 
 
+def run_campaigns() -> int:
+    """Give the members of running points campaigns what is theirs."""
+    return _until_done(lambda: campaigns.give_batch(now=clock.now()))
+
+
 def prove_ledger() -> int:
     """Prove the ledger; what does not add up becomes an alarm."""
     return len(ledger.prove(now=clock.now())["mismatches"])
@@ -110,6 +116,7 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "expire-vouchers": (expire_vouchers, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-holds": (expire_holds, timedelta(seconds=EXPIRE_EVERY_S)),
     "birthday-packs": (give_birthday_packs, crontab(minute="20")),
+    "run-campaigns": (run_campaigns, timedelta(seconds=REPAIR_EVERY_S)),
     "prove-ledger": (prove_ledger, crontab(hour="4", minute="10")),
     "repair-streaks": (repair_streaks, timedelta(seconds=REPAIR_EVERY_S)),
     "watch-clocks": (watch_clocks, timedelta(seconds=EXPIRE_EVERY_S)),

@@ -40,7 +40,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "transfers",
         "packs",
     ),
-    ("login", "scans", "imports", "ledger", "demo", "undo", "merges", "assets"),
+    ("login", "scans", "imports", "ledger", "demo", "undo", "merges", "assets", "campaigns"),
     ("reactions",),
     ("jobs", "commands", "serve"),
 )

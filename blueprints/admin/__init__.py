@@ -3,6 +3,7 @@
 from blueprints.admin import (
     adjustments,
     bundles,
+    campaigns,
     checkins,
     earning,
     holds,
@@ -35,6 +36,7 @@ for child in (
     merges,
     profiles,
     purchases,
+    campaigns,
     earning,
 ):
     bp.register_blueprint(child.bp)

@@ -3,6 +3,7 @@
 HTTP learns its status from the family. Anything raised that is not one of these is a bug and a 500.
 """
 
+from mall.errors.campaigns import NobodyChosen, NotPreviewed, OverBudget
 from mall.errors.families import (
     Forbidden,
     Malformed,
@@ -169,6 +170,9 @@ __all__ = [
     "AlreadyUndone",
     "LaterRefundStands",
     "PurchaseUndone",
+    "NobodyChosen",
+    "NotPreviewed",
+    "OverBudget",
     "RefundsStand",
     "SameMember",
     "UndoTooLate",

@@ -91,6 +91,8 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
         _give(shopper.id, f"busy-{n}")
         receipt = {"member_id": shopper.id, "receipt_no": f"busy-{n}", "amount_fen": 100}
         clerk.post("/clerk/purchases", receipt)
+        campaign = {"name": f"关怀{n}", "points": n, "budget_points": 100}
+        admin.post("/admin/points-campaigns", campaign)
         shopper.patch("/me", {"city": f"{n}市"})
         admin.post("/admin/settings/shop_name", {"value": f"{n}号店"})
     return {

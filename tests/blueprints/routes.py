@@ -78,6 +78,20 @@ CALLS = (
     ),
     Call("POST", "/admin/members/1/points-adjustments", "admin", {"points": 1, "reason": "补偿"}),
     Call("PATCH", "/admin/members/1", "admin", {"city": "上海", "reason": "更正"}, keyed=False),
+    Call(
+        "POST",
+        "/admin/points-campaigns",
+        "admin",
+        {
+            "name": "关怀",
+            "points": 1,
+            "budget_points": 1,
+            "filters": {"tiers": ["base"], "store_id": 1, "birthday_month": 1},
+        },
+    ),
+    Call("POST", "/admin/points-campaigns/1/preview", "admin", {}),
+    Call("POST", "/admin/points-campaigns/1/run", "admin", {}),
+    Call("POST", "/admin/points-campaigns/1/review", "admin", {"approved": True}),
     Call("POST", "/admin/members/1/merge", "admin", {"from_member_id": 2, "reason": "同一人"}),
     Call("POST", "/admin/points-adjustments/1/review", "admin", {"approved": True}),
     Call(

@@ -26,6 +26,7 @@ LISTS = {
     "/admin/setting-changes": "admin",
     "/me/gifts": "shopper",
     "/clerk/actions": "clerk",
+    "/admin/points-campaigns": "admin",
     "/me/purchases": "shopper",
     "/admin/purchases": "admin",
     "/admin/members/duplicates": "admin",
