@@ -7,6 +7,7 @@ from blueprints.admin import (
     earning,
     holds,
     imports,
+    jobs,
     ledger,
     members,
     redemptions,
@@ -30,5 +31,6 @@ for child in (
     checkins,
     bundles,
     earning,
+    jobs,
 ):
     bp.register_blueprint(child.bp)
