@@ -11,6 +11,7 @@ from models.earning import EarningCounter, EarningRule
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
 from models.gates import GateMark
 from models.holds import Hold
+from models.jobs import JobRun
 from models.members import Member
 from models.merges import Merge
 from models.metrics import Tally
@@ -47,6 +48,7 @@ __all__ = [
     "GrowthEntry",
     "Hold",
     "IdempotencyKey",
+    "JobRun",
     "LedgerEntry",
     "LimitCounter",
     "Lot",

@@ -8,6 +8,7 @@ from blueprints.admin import (
     earning,
     holds,
     imports,
+    jobs,
     ledger,
     members,
     merges,
@@ -38,5 +39,6 @@ for child in (
     purchases,
     campaigns,
     earning,
+    jobs,
 ):
     bp.register_blueprint(child.bp)
