@@ -8,8 +8,8 @@ again. The running version notes no actions: what it does can't be undone, as be
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0050"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0051"
-down_revision = "0050"
+revision = "0018"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 
