@@ -208,6 +208,9 @@ def test_every_success_is_told(operations):
         "POST /admin/rewards/{reward_id}/stock-moves": {"201"},
         "POST /admin/members/{member_id}/points-adjustments": {"201", "202"},
         "POST /admin/stores": {"201"},
+        "POST /admin/members/{member_id}/merge": {"201"},
+        "POST /admin/points-campaigns": {"201"},
+        "POST /admin/points-campaigns/{campaign_id}/run": {"200", "202"},
     }
 
 

@@ -116,8 +116,9 @@ def test_a_run_that_was_stopped_anywhere_goes_on_and_gives_once(
         campaigns.give_batch(now=now)
     monkeypatch.setattr(give.points.Book, "write", written)
 
-    together(app, [lambda: campaigns.give_batch(now=now)] * 4)
+    outcomes = together(app, [lambda: campaigns.give_batch(now=now)] * 4)
     give_all()
+    assert not [each for each in outcomes if isinstance(each, Exception)]
 
     assert [balance(each) for each in members] == [10] * 6
     assert count(LedgerEntry, LedgerEntry.kind == "campaign") == 6
@@ -207,6 +208,8 @@ def test_every_filter_finds_those_it_names_and_all_of_them_narrow(a_member, stor
     one_ = a_member(**old, birthday=date(1992, 2, 29))
     two = a_member(city="北京", birthday=date(1991, 12, 1))
     by_hand(sa.update(Account).where(Account.member_id == two).values(tier_code="gold"))
+    frozen = a_member(**old)
+    by_hand(sa.update(Account).where(Account.member_id == frozen).values(state="frozen"))
     for member, store, days in ((one_, "A", 50), (one_, "B", 9), (two, "B", 1)):
         receipt = Receipt(stores[store], f"R{next(_number)}", member, 100, now - days * DAY)
         purchases.record_receipts([receipt], now=now)
