@@ -52,7 +52,7 @@ def adjust(
 
 
 def review(adjustment_id: int, *, approved: bool, staff_id: int, key: Key, now: datetime) -> Answer:
-    """Decide a waiting adjustment; nobody decides his own."""
+    """Decide a waiting adjustment; nobody decides their own."""
     with atomic() as transaction:
         key.claim(now=now)
         found = db.session.get(PointsAdjustment, adjustment_id)

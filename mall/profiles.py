@@ -40,7 +40,7 @@ def completeness_percent(member: Member) -> int:
 
 
 def change(member_id: int, changes: Mapping[str, Any], *, now: datetime) -> Member:
-    """Change what a member may change of himself; a birthday is set once."""
+    """Change what a member may change of their own; a birthday is set once."""
     with atomic():
         member = _locked(member_id)
         birthday: date | None = changes.get("birthday", member.birthday)

@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "make_ups_per_month": 3,
     "make_up_price_points": 20,
     "profile_fields": ["nickname", "gender", "birthday", "phone", "city"],  # a complete profile
-    "undo_window_minutes": 30,  # how long a clerk can undo what he did; his manager always can
+    "undo_window_minutes": 30,  # how long a clerk can undo what they did; the manager always can
 }
 TIERS = (
     ("base", "普通会员", 0),

@@ -43,13 +43,13 @@ def give_batch(*, now: datetime) -> int:
 
 
 def _can_take(book: Book, member_id: int, amount: int) -> bool:
-    """Whoever closed his account meanwhile, or has as much as one may have, is passed over."""
+    """Whoever closed their account meanwhile, or has as much as one may have, is passed over."""
     account = book.account(member_id)
     return account.state != "closed" and account.balance_points + amount <= MAX_BALANCE_POINTS
 
 
 def _claim(campaign_id: int, members: set[int], state: str) -> set[int]:
-    """Turn members who wait; only whoever turns one may give to him."""
+    """Turn members who wait; only whoever turns one may give to them."""
     if not members:
         return set()
     with atomic() as transaction:

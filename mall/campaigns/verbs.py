@@ -106,7 +106,7 @@ def run(campaign_id: int, *, staff_id: int, key: Key, now: datetime) -> Answer:
 
 
 def review(campaign_id: int, *, approved: bool, staff_id: int, key: Key, now: datetime) -> Answer:
-    """Decide a campaign that waits; nobody decides what he asked for."""
+    """Decide a campaign that waits; nobody decides what they asked for."""
     with atomic():
         key.claim(now=now)
         campaign = _find(campaign_id)

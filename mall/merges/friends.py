@@ -1,4 +1,4 @@
-"""Referrals of two: one referrer for life, nobody is his own friend."""
+"""Referrals of two: one referrer for life, nobody is their own friend."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def _of(invitee_id: int) -> Any:
 
 
 def _joined_first(own: Any, into_id: int) -> bool:
-    """Whether the friend joined before the one he is merged into: who was a member is no newcomer."""
+    """Whether the friend joined before the one they are merged into: who was a member is no newcomer."""
     query = sa.select(Member.joined_at).where(Member.id == into_id)
     with atomic() as transaction:
         return bool(own.joined_at <= transaction.execute(query).scalar_one())

@@ -54,7 +54,7 @@ def _unclaimed(phone: str, member_id: int) -> int | None:
 
 
 def _let_go(member_id: int) -> None:
-    """The number of somebody who is no member by himself any more is free."""
+    """The number of somebody who is no member by themselves any more is free."""
     with atomic() as transaction:
         transaction.execute(
             sa.update(Member).where(Member.id == member_id).values(phone=None, phone_tail=None)

@@ -1,4 +1,4 @@
-"""Rows that change hands: whatever a member has that names him.
+"""Rows that change hands: whatever names the member who has it.
 
 MOVED goes as it is. KEPT stays with the one who was merged, as history or because something else
 speaks for it. HANDLED needs thought and has a function. A test holds every table that names a

@@ -115,7 +115,7 @@ def _move_pending(from_id: int, into_id: int) -> None:
 
 
 def _follow(from_id: int, into_id: int) -> None:
-    """Whoever was merged into the one that goes is held by the one who is left; so are his gifts to come."""
+    """Whoever was merged into the one that goes is held by the one who is left; so are their gifts to come."""
     merges, chosen = table_of(Merge), table_of(CampaignMember)
     there = sa.select(chosen.c.campaign_id).where(chosen.c.member_id == into_id)
     with atomic() as transaction:

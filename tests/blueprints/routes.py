@@ -92,7 +92,7 @@ CALLS = (
     Call("POST", "/admin/points-campaigns/1/preview", "admin", {}),
     Call("POST", "/admin/points-campaigns/1/run", "admin", {}),
     Call("POST", "/admin/points-campaigns/1/review", "admin", {"approved": True}),
-    Call("POST", "/admin/members/1/merge", "admin", {"from_member_id": 2, "reason": "同一人"}),
+    Call("POST", "/admin/members/2/merge", "admin", {"from_member_id": 3, "reason": "同一人"}),
     Call("POST", "/admin/points-adjustments/1/review", "admin", {"approved": True}),
     Call(
         "POST", "/admin/members/1/holds", "admin", {"points": 1, "reason": "争议", "lasts_hours": 1}

@@ -19,9 +19,10 @@ LARGEST = {
     "award_after_days": 3650,
     "weekdays": 7,
     "month_days": 31,
+    "birthday_month": 12,
 }
 SMALLEST = {"percent": 101}
-IDS = ("reward_id", "store_id", "member_id", "draft_ids")
+IDS = ("reward_id", "store_id", "member_id", "from_member_id", "draft_ids")
 PRICES = ("price_points", "price_fen", "unit_cost_fen", "low_stock_units")
 PRICES += ("bonus_points", "points in /admin/checkin-rules")
 PRICES += ("growth_per_yuan", "min_amount_fen")

@@ -92,7 +92,7 @@ def test_a_failing_statement_is_logged_without_whose_it_was(app, as_shopper, cap
 @pytest.mark.covers("K7")
 def test_no_answer_holds_what_its_caller_must_not_see(a_day):
     shop = a_day["shop"]
-    callers = {"shopper": shop["shopper"], "admin": shop["admin"]}
+    callers = {role: shop[role] for role in ("shopper", "clerk", "admin")}
     seen = {path: callers[role].get(path).text for path, role in LISTS.items()}
     seen |= {path: shop["shopper"].get(path).text for path in ("/me", "/me/card", "/me/referral")}
     member = f"/admin/members/{shop['shopper'].id}"

@@ -235,7 +235,7 @@ def test_a_bug_is_a_problem_that_tells_nothing_of_itself(as_role, monkeypatch, c
         raise RuntimeError("the secret inside")
 
     shopper = as_role("shopper")
-    monkeypatch.setattr("mall.members.profile", broken)
+    monkeypatch.setattr("mall.profiles.view", broken)
 
     answer = shopper.get("/me")
 
@@ -260,7 +260,7 @@ def test_a_database_that_went_away_is_told_from_a_bug(
         raise kind("SELECT 1", {}, Exception("why"), connection_invalidated=gone)
 
     shopper = as_role("shopper")
-    monkeypatch.setattr("mall.members.profile", fails)
+    monkeypatch.setattr("mall.profiles.view", fails)
 
     answer = shopper.get("/me")
 
@@ -275,7 +275,7 @@ def test_when_every_connection_is_taken_one_is_asked_to_come_back(as_role, monke
         raise PoolTimeout("the pool is empty")
 
     shopper = as_role("shopper")
-    monkeypatch.setattr("mall.members.profile", fails)
+    monkeypatch.setattr("mall.profiles.view", fails)
 
     answer = shopper.get("/me")
 

@@ -1,7 +1,7 @@
 """Two members become one; profiles have a history; points are given to many at once.
 
-A merged member's account is closed, and a row of `merges` says who holds now what was his: that is
-where his card, his WeChat and his invitations lead. Each change of a profile that is worth asking
+A merged member's account is closed, and a row of `merges` says who holds now what was theirs: that is
+where the card, the WeChat and the invitations lead. Each change of a profile that is worth asking
 about is a row. A points campaign takes down whom it will give to before it gives. The running
 version knows none of these tables.
 """

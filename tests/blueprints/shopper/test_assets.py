@@ -1,4 +1,4 @@
-"""What a member has and what he bought, as his own page and the console show it."""
+"""What a member has and what they bought, as their own page and the console show it."""
 
 from datetime import timedelta
 
