@@ -65,6 +65,11 @@ def expire_points() -> int:
     return _until_done(lambda: points.expire_due(now=clock.now()))
 
 
+def remind_points() -> int:
+    """Write down who is to be told of points that end soon."""
+    return _until_done(lambda: points.remind_due(now=clock.now()))
+
+
 def expire_vouchers() -> int:
     """Mark vouchers whose time has come, and their redemptions."""
     return _until_done(lambda: vouchers.expire_due(now=clock.now()))
@@ -101,6 +106,7 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "drain-events": (drain_events, timedelta(seconds=EVERY_S)),
     "keep-gates": (keep_gates, timedelta(seconds=GATES_EVERY_S)),
     "expire-points": (expire_points, timedelta(seconds=EXPIRE_EVERY_S)),
+    "remind-points": (remind_points, crontab(hour="9", minute="0")),
     "expire-vouchers": (expire_vouchers, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-holds": (expire_holds, timedelta(seconds=EXPIRE_EVERY_S)),
     "prove-ledger": (prove_ledger, crontab(hour="4", minute="10")),

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, earning, points, shop, tiers
+from mall import clock, earning, points, tiers
 from mall.atomic import atomic
 from mall.earning import Awarded, Bill
 from mall.errors import NotFound, ReceiptKnown
@@ -102,14 +102,14 @@ def _new(receipts: Sequence[Receipt], ids: dict[tuple[int, str], int]) -> list[t
 
 def _award(receipts: Sequence[tuple[int, Receipt]], book: Book) -> list[Recorded]:
     """Grant what receipts earn, or promise it where their rules say later."""
-    expires_at = shop.points_expire_at(book.now)
     bills = [(receipt.member_id, receipt.bill) for _, receipt in receipts]
     decided, counted = earning.of_receipts(bills, book)
     recorded, promised = [], []
     for (id_, receipt), awarded in zip(receipts, decided, strict=True):
+        book.act(receipt.member_id, "purchase")
         due_at, cause = awarded.due_at(book.now), _cause(id_, receipt, awarded)
         if due_at is None:
-            balance = book.grant(receipt.member_id, awarded.points, cause, expires_at=expires_at)
+            balance = book.earn(receipt.member_id, awarded.points, cause)
         else:
             balance = book.account(receipt.member_id).balance_points
             promised.append(Promise(receipt.member_id, awarded.points, cause, due_at))

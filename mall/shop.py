@@ -5,15 +5,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock
 from mall.atomic import atomic
-from models import CheckInLadder, CheckInRule, EarningRule, ShopSetting, Tier
+from models import CheckInLadder, CheckInRule, EarningRule, ExpiryPolicy, ShopSetting, Tier
 from models.base import db, insert
 
 DEFAULTS: dict[str, Any] = {
     "shop_name": "会员运营中心",
     "demo": False,  # filled with the demonstration: known passwords, never for real customers
-    "points_last_months": 12,  # a lot lives to the end of the month this many months on; 0: for ever
     "adjustment_limit_points": 100_000,
     "referral_inviter_points": 100,
     "referral_invitee_points": 50,
@@ -62,14 +60,8 @@ def tune(name: str, value: Any) -> None:
         )
 
 
-def points_expire_at(earned_at: datetime) -> datetime | None:
-    """When points earned at a moment expire by the shop's rule; None for never."""
-    months = setting("points_last_months")
-    return clock.end_of_month_after(earned_at, months) if months else None
-
-
 def open_shop(*, now: datetime) -> None:
-    """Give a new shop the rows it can't be without: tiers, a sign-in ladder, an earning rule."""
+    """Give a new shop the rows it can't be without: tiers, a sign-in ladder, rules of earning and expiry."""
     with atomic() as transaction:
         for code, name, growth_min in TIERS:
             _add(Tier, code=code, name=name, growth_min=growth_min)
@@ -91,6 +83,14 @@ def open_shop(*, now: datetime) -> None:
             created_at=now,
             published_at=now,
         )
+        _add(ExpiryPolicy, **_first_expiry_policy(now))
+
+
+def _first_expiry_policy(now: datetime) -> dict[str, Any]:
+    """Points live twelve months, to the end of that month."""
+    terms = {"kind": "rolling", "lasts": 12, "unit": "month", "round_up_to": "month"}
+    rest = {"by_tier": {}, "remind_days": [30, 7, 1], "note": "", "published_at": now}
+    return {"version": 1, "terms": terms, **rest}
 
 
 def _add(model: Any, **values: Any) -> None:

@@ -7,6 +7,7 @@ from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
 from models.earning import EarningCounter, EarningRule
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
+from models.expiry import ExpiryPolicy, PointsReminder, RemindedLot
 from models.gates import GateMark
 from models.holds import Hold
 from models.members import Member
@@ -36,6 +37,7 @@ __all__ = [
     "EarningRule",
     "Event",
     "EventReaction",
+    "ExpiryPolicy",
     "Failure",
     "GateMark",
     "GivenBundle",
@@ -52,10 +54,12 @@ __all__ = [
     "Outage",
     "PendingGrant",
     "PointsAdjustment",
+    "PointsReminder",
     "Purchase",
     "Redemption",
     "Referral",
     "Refund",
+    "RemindedLot",
     "Reward",
     "ShopSetting",
     "Staff",

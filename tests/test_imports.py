@@ -24,6 +24,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "codes",
         "code_images",
         "limits",
+        "expiry_policies",
     ),
     ("points", "rewards", "vouchers", "gates"),
     ("bundles", "earning"),

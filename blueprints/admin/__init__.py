@@ -5,6 +5,7 @@ from blueprints.admin import (
     bundles,
     checkins,
     earning,
+    expiry,
     holds,
     imports,
     ledger,
@@ -30,5 +31,6 @@ for child in (
     checkins,
     bundles,
     earning,
+    expiry,
 ):
     bp.register_blueprint(child.bp)

@@ -4,6 +4,7 @@ from mall.points.account import Cause
 from mall.points.book import Book, TakenBack, open_book
 from mall.points.expiry import due_points, expire_due, expiring
 from mall.points.promises import Promise, activate_due, lower, promise_many
+from mall.points.reminders import remind_due
 
 __all__ = [
     "Book",
@@ -17,4 +18,5 @@ __all__ = [
     "lower",
     "open_book",
     "promise_many",
+    "remind_due",
 ]

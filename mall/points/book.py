@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from mall import expiry_policies
 from mall.errors import AccountFrozen, MemberClosed, NotEnoughPoints, NotFound, TooManyPoints
-from mall.points import writing
+from mall.expiry_policies import Life, Policies
+from mall.points import life, writing
 from mall.points.account import (
     AccountInBook,
     Cause,
@@ -39,25 +41,52 @@ class TakenBack:
 class Book:
     """Some accounts under lock, from `open_book()` to `write()`."""
 
-    def __init__(self, accounts: dict[int, AccountInBook], now: datetime) -> None:
+    def __init__(
+        self, accounts: dict[int, AccountInBook], now: datetime, *, lots_read: bool = False
+    ) -> None:
         self.accounts = accounts
         self.now = now
+        self.lots_read = lots_read
         self._postings: list[Posting] = []
         self._debts: list[dict[str, Any]] = []
         self._written = False
+        self._policies: Policies | None = None
+        self._acts: dict[int, set[str]] = {}
 
     def account(self, member_id: int) -> AccountInBook:
         if member_id not in self.accounts:
             raise NotFound()
         return self.accounts[member_id]
 
+    def policies(self) -> Policies:
+        """How long points live that are earned now; read once, when first asked for."""
+        if self._policies is None:
+            self._policies = expiry_policies.in_force()
+        return self._policies
+
+    def earn(self, member_id: int, points: int, cause: Cause) -> int:
+        """Grant points that live as the policy in force says for the member's tier.
+
+        Answers the balance after.
+        """
+        lives = self.policies().life(self.account(member_id).tier_code, self.now)
+        if points and cause.kind not in life.UNEARNED:
+            self.act(member_id, "earn")
+        return self.grant(member_id, points, cause, expires_at=lives)
+
+    def act(self, member_id: int, *acts: str) -> None:
+        """Say what a member did: points that inactivity ends live on from now, where it counts."""
+        assert set(acts) <= set(expiry_policies.ACTS)
+        self._acts.setdefault(member_id, set()).update(acts)
+
     def grant(
-        self, member_id: int, points: int, cause: Cause, *, expires_at: datetime | None
+        self, member_id: int, points: int, cause: Cause, *, expires_at: datetime | Life | None
     ) -> int:
         """Add points as a lot of their own, which pays a debt first; answers the balance after.
 
         Zero points leave no entry.
         """
+        lives = expires_at if isinstance(expires_at, Life) else Life(expires_at)
         assert points >= 0
         account = self.account(member_id)
         if account.state == "closed":
@@ -65,9 +94,9 @@ class Book:
         if account.balance_points + points > MAX_BALANCE_POINTS:
             raise TooManyPoints(limit=MAX_BALANCE_POINTS)
         if points:
-            lot = LotInBook(None, None, expires_at, points)
+            lot = life.lot_of(lives, points)
             account.lots.append(lot)
-            self._post(account, points, cause, expires_at=expires_at, lot=lot)
+            self._post(account, points, cause, expires_at=lives.expires_at, lot=lot)
             self._pay_debt(account, [lot], cause.actor)
         return account.balance_points
 
@@ -106,6 +135,8 @@ class Book:
         uses = take(account.lots, points)
         assert sum(part for _, part in uses) == points, "spent more than the lots hold"
         self._post(account, -points, cause, uses=uses)
+        if cause.kind in life.SPENT:
+            self.act(member_id, "spend")
         return uses
 
     def expire_due(self, member_id: int) -> int:
@@ -223,8 +254,13 @@ class Book:
         assert not self._written, "a book is written once"
         self._written = True
         accounts = list(self.accounts.values())
-        if not any(account.changed for account in accounts):
-            return
+        life.move_ends(self.accounts, self._acts, self.now)
+        if any(each.changed or any(lot.changed for lot in each.lots) for each in accounts):
+            self._write(accounts)
+        if self._acts and not self.lots_read and self.policies().idle_days:
+            life.move_ends_unread(self._acts, self.policies().idle_days, self.now)
+
+    def _write(self, accounts: list[AccountInBook]) -> None:
         writing.write_entries(self._postings, self.now)
         writing.write_lots(accounts)
         writing.write_debts(self._debts)
@@ -233,4 +269,4 @@ class Book:
 
 def open_book(member_ids: Iterable[int], *, now: datetime, lots: bool = False) -> Book:
     """Lock accounts, ascending, and read them; with their lots where points will be taken."""
-    return Book(read_accounts(sorted(set(member_ids)), lots=lots), now)
+    return Book(read_accounts(sorted(set(member_ids)), lots=lots), now, lots_read=lots)

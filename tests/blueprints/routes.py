@@ -21,6 +21,9 @@ REWARD = {
     "voucher_lasts_days": 1,
 }
 
+ROLLING = {"kind": "rolling", "lasts": 12, "unit": "month", "round_up_to": "month"}
+LIVES = {"terms": ROLLING, "by_tier": {"gold": {"kind": "never"}}, "remind_days": [30, 7]}
+
 
 class Call(NamedTuple):
     """A call with a JSON body; the numbers in its path may be nobody's."""
@@ -84,6 +87,8 @@ CALLS = (
     Call("POST", "/admin/holds/1/voiding", "admin", {}),
     Call("POST", "/admin/ledger/alarms/1/clearance", "admin", {"note": "已核对"}),
     Call("POST", "/admin/checkin-rules", "admin", {"items": [{"points": 1, "bonus_points": 1}]}),
+    Call("POST", "/admin/expiry-policies", "admin", {**LIVES, "note": "新规"}),
+    Call("POST", "/admin/expiry-policies/previews", "admin", LIVES),
     Call("POST", "/admin/bundles", "admin", {"code": "b", "name": "礼包", "points": 1}),
     Call(
         "POST",

@@ -82,6 +82,10 @@ ALLOWED = {
     "POST /api/v1/admin/checkin-rules": OFFICE,
     "GET /api/v1/admin/outages": READING,
     "POST /api/v1/admin/outages": OFFICE,
+    "GET /api/v1/admin/expiry-policies": READING,
+    "POST /api/v1/admin/expiry-policies": OFFICE,
+    "POST /api/v1/admin/expiry-policies/previews": OFFICE,
+    "GET /api/v1/admin/points-reminders": READING,
     "GET /api/v1/admin/bundles": READING,
     "POST /api/v1/admin/bundles": OFFICE,
 }

@@ -23,7 +23,7 @@ from mall.errors import MallError, NotEnoughPoints
 from mall.ledger.checks import CHECKS
 from mall.purchases import Receipt
 from models import Account, Lot, Member, Redemption, Voucher, db
-from tests.makers import a_key
+from tests.makers import a_key, points_last_months
 from tests.mall.books import (
     DAY,
     a_cause,
@@ -216,10 +216,10 @@ class Shoppers:
 
 @pytest.mark.covers("C7", "E3")
 def test_three_hundred_things_that_shoppers_do_leave_nothing_amiss(
-    a_member, a_reward, hired, stores, tune
+    a_member, a_reward, hired, stores
 ):
     dice, now = random.Random(SEED), clock.now()
-    tune("points_last_months", 1)
+    points_last_months(1)
     rewards = [
         a_reward(price_points=price, units=40, per_member_limit=limit, voucher_lasts_days=60).id
         for price, limit in ((40, None), (150, 6), (0, 3))
