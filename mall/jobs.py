@@ -6,6 +6,7 @@ Each is done in bounded batches, may be run twice or late, and finds in the data
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import click
 from celery import Celery
@@ -21,6 +22,7 @@ from mall import (
     holds,
     idempotency,
     ledger,
+    packs,
     points,
     reactions,
     redemptions,
@@ -28,6 +30,7 @@ from mall import (
     vouchers,
 )
 from mall.guards import skew
+from mall.job_runs import noted, runs
 
 EVERY_S = 1.0
 GATES_EVERY_S = 5.0
@@ -80,6 +83,11 @@ def expire_holds() -> int:
     return _until_done(lambda: holds.expire_due(now=clock.now()))
 
 
+def give_birthday_packs() -> int:
+    """Give members what their birthday brings, once a year."""
+    return _until_done(lambda: packs.birthdays(now=clock.now()))
+
+
 def prove_ledger() -> int:
     """Prove the ledger; what does not add up becomes an alarm."""
     return len(ledger.prove(now=clock.now())["mismatches"])
@@ -109,11 +117,29 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "remind-points": (remind_points, crontab(hour="9", minute="0")),
     "expire-vouchers": (expire_vouchers, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-holds": (expire_holds, timedelta(seconds=EXPIRE_EVERY_S)),
+    "birthday-packs": (give_birthday_packs, crontab(minute="20")),
     "prove-ledger": (prove_ledger, crontab(hour="4", minute="10")),
     "repair-streaks": (repair_streaks, timedelta(seconds=REPAIR_EVERY_S)),
     "watch-clocks": (watch_clocks, timedelta(seconds=EXPIRE_EVERY_S)),
     "prune": (prune, crontab(minute="35")),
 }
+
+
+def schedules() -> list[dict[str, Any]]:
+    """Every job with its schedule and its last run, as the console shows them."""
+    last = runs()
+    return [
+        {"name": name, "schedule": _told(when), "last_run": last.get(name)}
+        for name, (_, when) in JOBS.items()
+    ]
+
+
+def _told(when: object) -> str:
+    """A schedule in words: every so many seconds, or minute and hour of the shop's day."""
+    if isinstance(when, crontab):
+        return f"{when._orig_minute} {when._orig_hour} * * *"
+    assert isinstance(when, timedelta)
+    return f"every {when.total_seconds():g} s"
 
 
 def make_celery(app: Flask) -> Celery:
@@ -132,7 +158,7 @@ def make_celery(app: Flask) -> Celery:
         },
     )
     for name, (work, _) in JOBS.items():
-        celery.task(name=name, shared=False)(_inside(app, work))
+        celery.task(name=name, shared=False)(_inside(app, name, work))
     return celery
 
 
@@ -140,10 +166,10 @@ def _broker(redis_url: str) -> str:
     return redis_url.replace("unix://", "redis+socket://", 1)
 
 
-def _inside(app: Flask, work: Callable[[], int]) -> Callable[[], int]:
+def _inside(app: Flask, name: str, work: Callable[[], int]) -> Callable[[], int]:
     def run() -> int:
         with app.app_context():
-            return work()
+            return noted(name, work)
 
     return run
 
@@ -155,7 +181,7 @@ commands = AppGroup("jobs", help="What is done without being asked.")
 @click.argument("name", type=click.Choice(list(JOBS)))
 def run_job(name: str) -> None:
     """Run one job and print how much it did."""
-    click.echo(JOBS[name][0]())
+    click.echo(noted(name, JOBS[name][0]))
 
 
 @commands.command("work")

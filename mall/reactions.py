@@ -1,14 +1,14 @@
 """What follows from what, in one table; and the drain that makes each reaction happen once."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from mall import bundles, earning, events, points, redemptions, referrals
+from mall import bundles, earning, events, packs, points, redemptions, referrals
 from mall.atomic import Transaction, atomic
 from mall.events import (
     CheckedIn,
@@ -45,8 +45,9 @@ def tell_gate_of_gift(fact: Fact, *, now: datetime) -> None:
 
 
 Reaction = Callable[..., None]
+PAYING: set[Reaction] = {earning.earn, packs.welcome}
 ON: dict[type[Fact], list[Reaction]] = {
-    Joined: [earning.earn],
+    Joined: [packs.welcome, earning.earn],
     CheckedIn: [earning.earn],
     Redeemed: [earning.earn],
     VoucherUsed: [earning.earn],
@@ -70,7 +71,8 @@ def drain(*, now: datetime) -> int:
         .limit(DRAINED_AT_ONCE)
     )
     batch = db.session.scalars(waiting).all()
-    told = [Told(event.id, event.attempts, events.read(event)) for event in batch]
+    paying = {earning.earn: earning.kinds(now=now), packs.welcome: packs.kinds()}
+    told = [_to_tell(event, paying) for event in batch]
     db.session.rollback()
     try:
         return _tell_together(told, now)
@@ -86,10 +88,18 @@ class Told:
     id: int
     attempts: int
     fact: Fact
+    reactions: tuple[Reaction, ...]
 
-    @property
-    def reactions(self) -> list[Reaction]:
-        return ON.get(type(self.fact), [])
+
+def _to_tell(event: Event, paying: Mapping[Reaction, Collection[str]]) -> Told:
+    """A fact with those who react; what the shop pays nothing for need not be remembered.
+
+    `paying` says of reactions that pay by rule which kinds of facts they pay for at this moment.
+    """
+    fact = events.read(event)
+    reactions = ON.get(type(fact), [])
+    who = [each for each in reactions if each not in paying or fact.kind in paying[each]]
+    return Told(event.id, event.attempts, fact, tuple(who))
 
 
 def _tell_together(told: list[Told], now: datetime) -> int:
@@ -99,8 +109,8 @@ def _tell_together(told: list[Told], now: datetime) -> int:
     with atomic() as transaction:
         if not _alone(transaction):
             return 0
-        facts = [each.fact for each in told]
-        locked = referrals.concerned(facts) | earning.concerned(facts, now=now)
+        paid = {each.fact.member_id for each in told if PAYING & set(each.reactions)}
+        locked = referrals.concerned(each.fact for each in told) | paid
         points.open_book(locked, now=now)  # sorted, before any of them
         fresh = _note([(each, reaction) for each in told for reaction in each.reactions], now)
         for each in told:

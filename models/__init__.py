@@ -10,6 +10,7 @@ from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
 from models.expiry import ExpiryPolicy, PointsReminder, RemindedLot
 from models.gates import GateMark
 from models.holds import Hold
+from models.jobs import JobRun
 from models.members import Member
 from models.metrics import Tally
 from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, PointsAdjustment
@@ -17,7 +18,7 @@ from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
 from models.referrals import CodeImage, Referral
 from models.rewards import LimitCounter, Reward, StockMove
-from models.shop import CheckInLadder, CheckInRule, ShopSetting, Store
+from models.shop import CheckInLadder, CheckInRule, SettingChange, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
 from models.tiers import GrowthEntry, Tier, TierChange
 from models.transfers import Transfer
@@ -44,6 +45,7 @@ __all__ = [
     "GrowthEntry",
     "Hold",
     "IdempotencyKey",
+    "JobRun",
     "LedgerEntry",
     "LimitCounter",
     "Lot",
@@ -61,6 +63,7 @@ __all__ = [
     "Refund",
     "RemindedLot",
     "Reward",
+    "SettingChange",
     "ShopSetting",
     "Staff",
     "StaffSession",

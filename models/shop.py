@@ -31,6 +31,20 @@ class ShopSetting(Model):
     version: Mapped[int] = mapped_column(default=1, server_default="1")
 
 
+class SettingChange(Model):
+    """A version of a setting, for ever: what it was set to, by whom and when."""
+
+    __tablename__ = "setting_changes"
+    __table_args__ = (sa.UniqueConstraint("name", "version", name="uq_setting_changes_version"),)
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(sa.String(40))
+    version: Mapped[int]
+    value: Mapped[Any] = mapped_column(Json)
+    changed_by: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"))
+    changed_at: Mapped[datetime | None]
+
+
 class CheckInLadder(Model):
     """A version of the sign-in ladder. Versions are added, never changed; the highest is in force."""
 

@@ -14,7 +14,7 @@ LAYERS = ("app", "blueprints", "mall", "models")
 LEVELS = (  # left never imports right, and neighbours in a level never import each other
     ("errors", "clock", "keys", "settings", "aside"),
     ("atomic", "gathering", "guards", "tokens", "wechat"),
-    ("events", "idempotency", "metrics"),
+    ("events", "idempotency", "job_runs", "metrics"),
     (
         "members",
         "stores",
@@ -27,7 +27,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "expiry_policies",
     ),
     ("points", "rewards", "vouchers", "gates"),
-    ("bundles", "earning"),
+    ("bundles", "earning", "tuning"),
     (
         "checkins",
         "purchases",
@@ -37,6 +37,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "refunds",
         "holds",
         "transfers",
+        "packs",
     ),
     ("login", "scans", "imports", "ledger", "demo"),
     ("reactions",),

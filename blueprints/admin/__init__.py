@@ -8,6 +8,7 @@ from blueprints.admin import (
     expiry,
     holds,
     imports,
+    jobs,
     ledger,
     members,
     redemptions,
@@ -32,5 +33,6 @@ for child in (
     bundles,
     earning,
     expiry,
+    jobs,
 ):
     bp.register_blueprint(child.bp)

@@ -2,9 +2,9 @@
 
 from mall.earning.award import Awarded, buyers, decide, meter, of_receipts
 from mall.earning.engine import Bill, Buyer, Line
-from mall.earning.events import concerned, earn
+from mall.earning.events import earn, kinds
 from mall.earning.publish import publish, view, write
-from mall.earning.rules import Rule, in_force
+from mall.earning.rules import Rule, in_force, is_birthday
 from mall.earning.trials import back_test, dry_run
 from mall.earning.words import told
 
@@ -16,11 +16,12 @@ __all__ = [
     "Rule",
     "back_test",
     "buyers",
-    "concerned",
     "decide",
     "dry_run",
     "earn",
     "in_force",
+    "is_birthday",
+    "kinds",
     "meter",
     "of_receipts",
     "publish",

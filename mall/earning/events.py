@@ -1,6 +1,5 @@
 """Points for what members do beside buying, by rules that an event sets off."""
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from mall import clock, points
@@ -14,11 +13,9 @@ from mall.points import Book, Cause
 KIND = "event"
 
 
-def concerned(facts: Iterable[Fact], *, now: datetime) -> set[int]:
-    """Whose accounts `earn` will lock for some facts; whoever tells many locks them sorted."""
-    rules = in_force(now=now, triggers=[EVENT])
-    kinds = {kind for rule in rules for kind in rule.matches}
-    return {fact.member_id for fact in facts if fact.kind in kinds}
+def kinds(*, now: datetime) -> set[str]:
+    """The kinds of facts that earn by the rules in force."""
+    return {kind for rule in in_force(now=now, triggers=[EVENT]) for kind in rule.matches}
 
 
 def earn(fact: Fact, *, now: datetime) -> None:

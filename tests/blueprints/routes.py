@@ -143,6 +143,7 @@ CALLS = (
         "admin",
         {"draft_ids": [1], "first_day": "2026-01-01", "last_day": "2026-01-02"},
     ),
+    Call("POST", "/admin/settings/shop_name", "admin", {"value": "店"}),
     Call("POST", "/admin/outages", "admin", {"day": "2020-01-01", "note": "机房断电"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )

@@ -65,6 +65,10 @@ class Scenario:
         body = {"code": "other", "name": "礼包", "points": 1}
         return self.shop["admin"], "/admin/bundles", body, {**body, "points": 2}
 
+    def setting(self):
+        path = "/admin/settings/make_ups_per_month"
+        return self.shop["admin"], path, {"value": 4}, {"value": 5}
+
     def earning_rule(self):
         body = {"code": "new", "name": "新规则", "rate": {"points": 1}}
         return self.shop["admin"], "/admin/earning-rules", body, {**body, "name": "旧规则"}

@@ -26,9 +26,15 @@ LISTS = {
     "/admin/bundles": "admin",
     "/admin/expiry-policies": "admin",
     "/admin/points-reminders": "admin",
+    "/admin/setting-changes": "admin",
     "/me/gifts": "shopper",
 }
-WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
+WHOLE = {
+    "/admin/tiers",
+    "/admin/checkin-rules",
+    "/admin/settings",
+    "/admin/jobs",
+}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}
 NAMELESS = {
     "/me/referrals",

@@ -11,7 +11,7 @@ from tests.models.test_streak_migration import read, run
 
 MONTHS = {"unit": "month", "round_up_to": "month"}
 SETTING = "INSERT INTO shop_settings (name, value, version) VALUES ('points_last_months', '{}', 1)"
-BEFORE, THIS = "0014", "0060"
+BEFORE, THIS = "0016", "0060"
 
 
 @pytest.mark.covers("C9")
