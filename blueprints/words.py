@@ -16,6 +16,8 @@ KINDS = {
     "bundle_back": ("礼包收回", "A gift taken back"),
     "expire": ("积分到期", "Points expired"),
     "adjust": ("人工调整", "Adjusted by the shop"),
+    "pay": ("积分抵现", "Paid with points"),
+    "pay_back": ("抵现积分退回", "Points that paid a bill, returned"),
     "refund": ("退款扣回积分", "Taken back with a refund"),
     "pay_debt": ("偿还欠积分", "Paid towards points owed"),
     "hold": ("积分冻结", "Set aside"),

@@ -136,6 +136,7 @@ def _remember(recorded: Sequence[Recorded]) -> None:
         {
             "purchase": each.id,
             "lines": each.awarded.told(),
+            "shares": list(each.awarded.shares),
             "points_awarded": each.awarded.points,
             "growth_awarded": each.awarded.growth,
         }
@@ -143,7 +144,7 @@ def _remember(recorded: Sequence[Recorded]) -> None:
     ]
     if rows:
         with atomic() as transaction:
-            names = ("lines", "points_awarded", "growth_awarded")
+            names = ("lines", "shares", "points_awarded", "growth_awarded")
             transaction.execute(
                 sa.update(table)
                 .where(table.c.id == sa.bindparam("purchase"))

@@ -27,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "referral_hold_days": 7,
     "give_back_grace_days": 7,
     "take_back_from_other_lots": True,  # else what a refund can't take from its own lot is owed
+    "refund_shortfall": "debt",  # what a refund finds spent: debt, or forgive
     "transfer_points_per_day": 0,  # what a member may give others in a day; 0: nothing
     "hold_lasts_hours": 72,
     "point_cost_fen_per_100": 100,  # what a hundred points cost the shop, for previews

@@ -66,6 +66,7 @@ BOUNDS: dict[str, Bounds] = {
     "referral_hold_days": whole(0, 365),
     "give_back_grace_days": whole(0, 365),
     "take_back_from_other_lots": YES_OR_NO,
+    "refund_shortfall": one_of("debt", "forgive"),
     "transfer_points_per_day": whole(0, POINTS),
     "hold_lasts_hours": whole(1, 2_160),
     "point_cost_fen_per_100": whole(0, 10**6),

@@ -13,6 +13,7 @@ from models.holds import Hold
 from models.jobs import JobRun
 from models.members import Member
 from models.metrics import Tally
+from models.payments import PaymentReturn, PaymentRule, PointsPayment
 from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, PointsAdjustment
 from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
@@ -54,8 +55,11 @@ __all__ = [
     "MemberCodeUse",
     "MilestonePaid",
     "Outage",
+    "PaymentReturn",
+    "PaymentRule",
     "PendingGrant",
     "PointsAdjustment",
+    "PointsPayment",
     "PointsReminder",
     "Purchase",
     "Redemption",

@@ -27,7 +27,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "expiry_policies",
     ),
     ("points", "rewards", "vouchers", "gates"),
-    ("bundles", "earning", "tuning"),
+    ("bundles", "earning", "tuning", "payments", "receipts"),
     (
         "checkins",
         "purchases",

@@ -11,6 +11,7 @@ from blueprints.admin import (
     jobs,
     ledger,
     members,
+    payments,
     redemptions,
     rewards,
     settings,
@@ -33,6 +34,7 @@ for child in (
     bundles,
     earning,
     expiry,
+    payments,
     jobs,
 ):
     bp.register_blueprint(child.bp)

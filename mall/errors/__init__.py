@@ -29,6 +29,18 @@ from mall.errors.members import (
     OutageOutsideWindow,
     PhoneTaken,
 )
+from mall.errors.payments import (
+    BillTooSmall,
+    ItemsNotOnReceipt,
+    MoreThanShare,
+    NotInSteps,
+    PaymentReturned,
+    PaymentsOff,
+    ReceiptOfAnother,
+    ReceiptPaid,
+    ReceiptRecorded,
+    ShareTooSmall,
+)
 from mall.errors.people import (
     LoginRefused,
     MemberClosed,
@@ -157,4 +169,14 @@ __all__ = [
     "VoucherLocked",
     "VoucherUsed",
     "VoucherVoid",
+    "BillTooSmall",
+    "ItemsNotOnReceipt",
+    "MoreThanShare",
+    "NotInSteps",
+    "PaymentReturned",
+    "PaymentsOff",
+    "ReceiptOfAnother",
+    "ReceiptPaid",
+    "ReceiptRecorded",
+    "ShareTooSmall",
 ]

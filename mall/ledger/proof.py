@@ -28,6 +28,8 @@ SYSTEM_ACCOUNTS = {  # where points of a kind come from or go to; what is not na
     "hold_void": "hold",
     "refund": "refund",
     "pay_debt": "refund",
+    "pay": "payment",
+    "pay_back": "payment",
 }
 ISSUANCE = "issuance"
 

@@ -1,6 +1,6 @@
 """Points: grant, spend, give back, take back, hold, promise, expire."""
 
-from mall.points.account import Cause
+from mall.points.account import Cause, uses_of
 from mall.points.book import Book, TakenBack, open_book
 from mall.points.expiry import due_points, expire_due, expiring
 from mall.points.promises import Promise, activate_due, lower, promise_many
@@ -19,4 +19,5 @@ __all__ = [
     "open_book",
     "promise_many",
     "remind_due",
+    "uses_of",
 ]

@@ -8,7 +8,7 @@ those very lots. sum of entries = balance = sum of lots, at every commit. What c
 because it is spent becomes a debt, and whatever comes in pays the debt first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,11 +31,12 @@ from models.points import MAX_BALANCE_POINTS
 
 @dataclass(frozen=True)
 class TakenBack:
-    """What a reversal took: from the balance, and as debt what was no longer there."""
+    """What a reversal took: from the balance, and as debt (or forgiven) what was no longer there."""
 
     points: int
     debt_points: int
     balance_after: int
+    forgiven_points: int = 0
 
 
 class Book:
@@ -161,27 +162,40 @@ class Book:
         A lot that has expired meanwhile comes back with `grace` to be spent in; what was left in it
         is written off first, so that it does not come back too. The book must hold the lots.
         """
+        parts = [(row, row.points) for row in uses_of(entry_id)]
+        return self.give_back_parts(member_id, parts, cause, grace=grace)
+
+    def give_back_parts(
+        self, member_id: int, parts: Sequence[tuple[Any, int]], cause: Cause, *, grace: timedelta
+    ) -> int:
+        """Restore to each of some lots (rows of `uses_of`) so many points, as in `give_back`."""
         account = self.account(member_id)
         self.expire_due(member_id)
-        rows = uses_of(entry_id)
         restored = []
-        for row in rows:
+        for row, points in parts:
             lot = account.lot(row)
-            lot.points_left += row.points
+            lot.points_left += points
             if lot.is_due(self.now):
                 lot.expires_at = self.now + grace
             restored.append(lot)
-        self._post(account, sum(row.points for row in rows), cause)
+        self._post(account, sum(points for _, points in parts), cause)
         self._pay_debt(account, restored, cause.actor)
         return account.balance_points
 
     def take_back(
-        self, member_id: int, entry_id: int, points: int, cause: Cause, *, from_others: bool
+        self,
+        member_id: int,
+        entry_id: int,
+        points: int,
+        cause: Cause,
+        *,
+        from_others: bool,
+        forgive: bool = False,
     ) -> TakenBack:
         """Take back points that an entry granted, though they may be spent by now.
 
         First what their own lot still has, then other lots, first-expiring first, where
-        `from_others` says so; the rest is owed. The book must hold the lots. Any state of the
+        `from_others` says so; the rest is owed, or with `forgive` nobody's. The book must hold the lots. Any state of the
         account will do: what was never earned is nobody's.
         """
         assert points > 0
@@ -194,9 +208,12 @@ class Book:
             taken = sum(part for _, part in uses)
         if taken:
             self._post(account, -taken, cause, uses=uses)
-        if points > taken:
-            self._owe(account, points - taken, cause)
-        return TakenBack(taken, points - taken, account.balance_points)
+        short = points - taken
+        if forgive:
+            return TakenBack(taken, 0, account.balance_points, short)
+        if short:
+            self._owe(account, short, cause)
+        return TakenBack(taken, short, account.balance_points)
 
     def hold(self, member_id: int, points: int) -> None:
         """Count points as held (or, below zero, as no longer held); their entry is apart."""

@@ -199,6 +199,8 @@ def test_every_success_is_told(operations):
         "POST /admin/outages": {"201"},
         "POST /admin/bundles": {"201"},
         "POST /admin/expiry-policies": {"201"},
+        "POST /admin/payment-rules": {"201"},
+        "POST /clerk/points-payments": {"200", "201"},
         "POST /admin/earning-rules": {"201"},
         "POST /me/redemptions": {"201"},
         "POST /clerk/purchases": {"201"},

@@ -25,6 +25,8 @@ LISTS = {
     "/admin/outages": "admin",
     "/admin/bundles": "admin",
     "/admin/expiry-policies": "admin",
+    "/admin/payment-rules": "admin",
+    "/admin/points-payments": "admin",
     "/admin/points-reminders": "admin",
     "/admin/setting-changes": "admin",
     "/me/gifts": "shopper",
@@ -39,6 +41,7 @@ ASCENDING = {"/rewards", "/admin/stores"}
 NAMELESS = {
     "/me/referrals",
     "/admin/expiry-policies",
+    "/admin/payment-rules",
 }  # friends are another's; versions are numbers
 
 
@@ -52,6 +55,9 @@ def full_shop(busy_shop):
         named = {"check_name": "stock_is_moves", "subject": "reward", "subject_id": number}
         by_hand(sa.insert(Alarm).values(**named, **figures, note=""))
         points_live()
+        admin.post("/admin/payment-rules", {"note": f"第 {number} 版"})
+        bill = {"member_id": shopper.id, "receipt_no": f"P{number}", "bill_fen": 1_000}
+        busy_shop["clerk"].post("/clerk/points-payments", {**bill, "points": 100})
         today = clock.business_day(clock.now())
         told = {"points": 1, "lots": 1, "expires_on": today, "step_days": number}
         row = {"member_id": shopper.id, "policy_version": 1, "created_at": clock.now(), **told}
