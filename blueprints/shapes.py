@@ -52,15 +52,3 @@ class OwnVoucherOut(VoucherOut):
     """With the code, for its owner and as long as it can be used."""
 
     code = fields.String(allow_none=True)
-
-
-class EntryOut(Out):
-    id = fields.Integer()
-    kind = fields.String()
-    delta = fields.Integer()
-    balance_after = fields.Integer()
-    reason = fields.String()
-    rule = fields.String()
-    expires_at = moment(allow_none=True)
-    ref = fields.String()
-    created_at = moment()
