@@ -18,7 +18,6 @@ from mall.earning.rules import (
     ITEM,
     LATER,
     NOW,
-    PICKUP,
     PURCHASE,
     Rule,
     in_force,
@@ -30,7 +29,6 @@ from models import EarningCounter, Member
 from models.base import insert
 
 FEN_PER_YUAN = 100
-PICKED_UP_BY = timedelta(days=3650)  # what is never fetched is granted at last
 SHOWN_BESIDE = {"excluded", "below_minimum"}  # told even where others earned
 
 
@@ -64,8 +62,6 @@ class Awarded:
 
     def due_at(self, now: datetime) -> datetime | None:
         """When its points come; None for at once."""
-        if self.moment == PICKUP:
-            return now + PICKED_UP_BY
         return now + timedelta(days=self.after_days) if self.moment == LATER else None
 
     def told(self) -> list[dict[str, Any]]:
@@ -180,7 +176,5 @@ def decide(bill: Bill, buyer: Buyer, rules: Sequence[Rule], used: Used, policy: 
     slow = [line.rule for line in lines if line.points and line.rule.award != NOW]
     if not slow:
         return Awarded(lines, shares=shares)
-    if any(rule.award == PICKUP for rule in slow):
-        return Awarded(lines, PICKUP, shares=shares)
     after_days = max(rule.award_after_days for rule in slow)
     return Awarded(lines, LATER, after_days, shares)

@@ -121,6 +121,18 @@ def test_what_is_dead_stays_dead_however_late_the_act(held, a_member, buy, now):
     assert ends(member)[0] == end == day_after(now, 90) and wrong() == []
 
 
+def test_a_book_that_holds_its_lots_revives_none_either(a_member, buy, now):
+    member, late = a_member(), now + 91 * DAY
+    idle(90, "purchase")
+    buy(member, "R1", 10_000)
+    before = ends(member)
+
+    with book_of(member, now=late) as book:
+        book.act(member, "purchase")
+
+    assert ends(member) == before and points.expire_due(now=late) == 100
+
+
 def test_points_by_hand_and_another_versions_points_are_left_alone(a_member, buy, now):
     member = a_member()
     give(member, 7, "old", expires_at=now + 20 * DAY, now=now)
