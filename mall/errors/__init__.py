@@ -40,6 +40,7 @@ from mall.errors.payments import (
     ReceiptPaid,
     ReceiptRecorded,
     ShareTooSmall,
+    StepNotWhole,
 )
 from mall.errors.people import (
     LoginRefused,
@@ -179,4 +180,5 @@ __all__ = [
     "ReceiptPaid",
     "ReceiptRecorded",
     "ShareTooSmall",
+    "StepNotWhole",
 ]

@@ -60,3 +60,9 @@ class ItemsNotOnReceipt(Refused):
     code = "items_not_on_receipt"
     zh = "商品 {sku} 在此小票上还可退 {left} 件"
     en = "{left} of {sku} are left to refund on this receipt."
+
+
+class StepNotWhole(Refused):
+    code = "step_not_whole"
+    zh = "每档 {step_points} 分须抵整数分钱（{rate_points} 分 = {rate_fen} 分钱）"
+    en = "A step of {step_points} points must be worth whole fen ({rate_points} for {rate_fen})."

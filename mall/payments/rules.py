@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from mall import clock
 from mall.atomic import atomic
-from mall.errors import BillTooSmall, ChangedMeanwhile, Malformed, PaymentsOff
+from mall.errors import BillTooSmall, ChangedMeanwhile, PaymentsOff, StepNotWhole
 from mall.idempotency import Answer, Key
 from models import PaymentRule, db
 from models.base import insert
@@ -60,7 +60,8 @@ def publish(values: dict[str, Any], *, staff_id: int | None, key: Key, now: date
     with atomic() as transaction:
         key.claim(now=now)
         if values["step_points"] * values["rate_fen"] % values["rate_points"]:
-            raise Malformed(errors={"step_points": ["a step must be worth whole fen"]})
+            named = ("step_points", "rate_points", "rate_fen")
+            raise StepNotWhole(**{name: values[name] for name in named})
         last = sa.select(sa.func.max(PaymentRule.version))
         version = (transaction.execute(last).scalar() or 0) + 1
         row = {**values, "version": version, "published_by": staff_id, "published_at": now}

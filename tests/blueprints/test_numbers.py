@@ -19,6 +19,9 @@ LARGEST = {
     "award_after_days": 3650,
     "weekdays": 7,
     "month_days": 31,
+    "lasts": 120,
+    "remind_days": 365,
+    "max_percent": 100,
 }
 SMALLEST = {"percent": 101}
 IDS = ("reward_id", "store_id", "member_id", "draft_ids")

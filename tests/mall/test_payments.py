@@ -8,7 +8,6 @@ from mall import payments, purchases, refunds, shop
 from mall.errors import (
     AccountFrozen,
     BillTooSmall,
-    Malformed,
     MoreThanShare,
     NotEnoughPoints,
     NotFound,
@@ -19,6 +18,7 @@ from mall.errors import (
     ReceiptPaid,
     ReceiptRecorded,
     ShareTooSmall,
+    StepNotWhole,
 )
 from mall.idempotency import Replayed
 from mall.payments import Bill
@@ -191,8 +191,9 @@ def test_a_receipt_is_paid_once_and_only_by_its_member(app, a_member, pay, buy):
     answers = together(app, [lambda: pay(member, 5_000, 500)] * 4)
 
     assert sum(isinstance(each, ReceiptPaid) for each in answers) == 3
-    with pytest.raises(ReceiptPaid):
-        pay(other, 5_000, 500)
+    for dry_run in (True, False):
+        with pytest.raises(ReceiptPaid):
+            pay(other, 5_000, 500, dry_run=dry_run)
     with pytest.raises(ReceiptOfAnother):
         pay(member, 5_000, 500, "R2")
     assert (balance(member), wrong()) == (1_500, [])
@@ -227,7 +228,7 @@ def test_a_frozen_account_pays_nothing_not_even_in_a_dry_run(a_member, pay):
 
 
 def test_a_step_is_worth_whole_fen(rule):
-    with pytest.raises(Malformed):
+    with pytest.raises(StepNotWhole):
         rule(rate_points=3, rate_fen=1, step_points=100)
 
 
@@ -256,6 +257,20 @@ def test_a_refund_gives_points_back_to_the_very_lots_in_proportion(
     ]
     assert lots(member)[:2] == [(600, now + 5 * DAY), (900, now + 9 * DAY)]
     assert left(member) == [600, 900, 0] and wrong() == []
+
+
+def test_no_lot_gets_back_more_than_it_gave_however_uneven_the_cuts(
+    a_member, pay, buy, give_back, now
+):
+    member, gave = a_member(), [33, 33, 34]
+    for number, amount in enumerate(gave):
+        give(member, amount, f"lot {number}", expires_at=now + (9 + number) * DAY, now=now)
+    pay(member, 5_000)
+    purchase = buy(member)
+
+    returned = [give_back(purchase, fen)["points_returned"] for fen in (2_500, 1_700, 800)]
+
+    assert returned == [50, 34, 16] and left(member)[:3] == gave and wrong() == []
 
 
 @pytest.mark.covers("C4")
