@@ -17,7 +17,7 @@ from mall.points.account import read_accounts
 from models import Account, Lot, PointsReminder, RemindedLot
 from models.base import insert
 
-REMINDED_AT_ONCE = 200  # members
+REMINDED_AT_ONCE = 1_000  # members: each batch passes over those that were told before it
 
 
 def remind_due(*, now: datetime) -> int:
