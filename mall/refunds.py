@@ -46,14 +46,7 @@ def refund(
         owed, growth = _lost(purchase, gone, asked, after_fen + amount_fen, after_fen)
         refund_id = _next_id(purchase_id, purchase.refunded_fen)
         actor = f"staff:{clerk.id}"
-        returned = payments.give_back(
-            book,
-            (purchase.store_id, purchase.receipt_no),
-            left_fen=after_fen,
-            amount_fen=purchase.amount_fen,
-            ref_id=refund_id,
-            actor=actor,
-        )
+        returned = _give_back(book, purchase, refund_id, after_fen, actor)
         taken = _take_points(book, purchase, refund_id, owed, actor)
         book.write()
         tiers.grow_many([Growth(member_id, -growth, "refund", "refund", refund_id)], now=now)
@@ -165,6 +158,18 @@ def _lost(
     kept = receipt.points_kept(gone, before_fen), receipt.points_kept(now_gone, after_fen)
     growth = receipt.growth_kept(before_fen) - receipt.growth_kept(after_fen)
     return kept[0] - kept[1], growth
+
+
+def _give_back(book: Book, purchase: Any, refund_id: str, after_fen: int, actor: str) -> int:
+    """Return what points had paid of the receipt, in proportion to the money that goes back."""
+    return payments.give_back(
+        book,
+        (purchase.store_id, purchase.receipt_no),
+        left_fen=after_fen,
+        amount_fen=purchase.amount_fen,
+        ref_id=refund_id,
+        actor=actor,
+    )
 
 
 def _take_points(book: Book, purchase: Any, refund_id: str, owed: int, actor: str) -> TakenBack:
