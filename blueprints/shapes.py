@@ -54,18 +54,6 @@ class OwnVoucherOut(VoucherOut):
     code = fields.String(allow_none=True)
 
 
-class EntryOut(Out):
-    id = fields.Integer()
-    kind = fields.String()
-    delta = fields.Integer()
-    balance_after = fields.Integer()
-    reason = fields.String()
-    rule = fields.String()
-    expires_at = moment(allow_none=True)
-    ref = fields.String()
-    created_at = moment()
-
-
 class ExpiringPointsOut(Out):
     points = fields.Integer()
     expires_on = business_day()

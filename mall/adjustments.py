@@ -82,7 +82,7 @@ def _post(book: points.Book, adjustment: PointsAdjustment, staff_id: int) -> int
     )
     member_id, change = adjustment.member_id, adjustment.points
     if change > 0:
-        balance = book.grant(member_id, change, cause, expires_at=shop.points_expire_at(book.now))
+        balance = book.earn(member_id, change, cause)
     else:
         balance = book.spend(member_id, -change, cause)
     book.write()

@@ -28,6 +28,7 @@ from mall import (
     reactions,
     redemptions,
     referrals,
+    tiers,
     vouchers,
 )
 from mall.guards import skew
@@ -38,6 +39,8 @@ GATES_EVERY_S = 5.0
 REPAIR_EVERY_S = 10.0
 EXPIRE_EVERY_S = 60.0
 MAX_BATCHES = 1000
+BY_HAND = "as a step of nightly, or by hand"
+NIGHTLY = ("activate-pending", "review-tiers", "expire-points", "review-tiers")
 NICE = 5
 
 
@@ -64,9 +67,34 @@ def keep_gates() -> int:
     return 0
 
 
+def activate_pending() -> int:
+    """Grant promised points that have come due."""
+    return _until_done(lambda: referrals.reward_due(now=clock.now()))
+
+
+def review_tiers() -> int:
+    """Review who keeps a tier and who does not."""
+    review = getattr(tiers, "review", None) or getattr(tiers, "review_due", None)
+    return _until_done(lambda: int(review(now=clock.now()))) if review else 0
+
+
 def expire_points() -> int:
     """Write off points whose time has come."""
     return _until_done(lambda: points.expire_due(now=clock.now()))
+
+
+def nightly() -> int:
+    """Activate what is pending, review tiers, expire points, review again: in this order, always.
+
+    Points that come due on the day others end come first, under the tier held till then; a review
+    sees both before any of them goes, and once more what is left.
+    """
+    return sum(JOBS[name][0]() for name in NIGHTLY)
+
+
+def remind_points() -> int:
+    """Write down who is to be told of points that end soon."""
+    return _until_done(lambda: points.remind_due(now=clock.now()))
 
 
 def expire_vouchers() -> int:
@@ -114,7 +142,11 @@ def prune() -> int:
 JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "drain-events": (drain_events, timedelta(seconds=EVERY_S)),
     "keep-gates": (keep_gates, timedelta(seconds=GATES_EVERY_S)),
-    "expire-points": (expire_points, timedelta(seconds=EXPIRE_EVERY_S)),
+    "nightly": (nightly, crontab(minute="5")),  # hourly: what a night missed is made up
+    "activate-pending": (activate_pending, BY_HAND),
+    "review-tiers": (review_tiers, BY_HAND),
+    "expire-points": (expire_points, BY_HAND),
+    "remind-points": (remind_points, crontab(hour="9", minute="0")),
     "expire-vouchers": (expire_vouchers, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-holds": (expire_holds, timedelta(seconds=EXPIRE_EVERY_S)),
     "birthday-packs": (give_birthday_packs, crontab(minute="20")),
@@ -137,6 +169,8 @@ def schedules() -> list[dict[str, Any]]:
 
 def _told(when: object) -> str:
     """A schedule in words: every so many seconds, or minute and hour of the shop's day."""
+    if isinstance(when, str):
+        return when
     if isinstance(when, crontab):
         return f"{when._orig_minute} {when._orig_hour} * * *"
     assert isinstance(when, timedelta)
@@ -156,6 +190,7 @@ def make_celery(app: Flask) -> Celery:
         beat_schedule={
             name: {"task": name, "schedule": when, "options": {"expires": 60}}
             for name, (_, when) in JOBS.items()
+            if when != BY_HAND
         },
     )
     for name, (work, _) in JOBS.items():

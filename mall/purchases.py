@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import actions, clock, earning, points, shop, tiers
+from mall import actions, clock, earning, points, tiers
 from mall.atomic import atomic
 from mall.earning import Awarded, Bill
 from mall.errors import NotFound, ReceiptKnown
@@ -103,14 +103,14 @@ def _new(receipts: Sequence[Receipt], ids: dict[tuple[int, str], int]) -> list[t
 
 def _award(receipts: Sequence[tuple[int, Receipt]], book: Book) -> list[Recorded]:
     """Grant what receipts earn, or promise it where their rules say later."""
-    expires_at = shop.points_expire_at(book.now)
     bills = [(receipt.member_id, receipt.bill) for _, receipt in receipts]
     decided, counted = earning.of_receipts(bills, book)
     recorded, promised = [], []
     for (id_, receipt), awarded in zip(receipts, decided, strict=True):
+        book.act(receipt.member_id, "purchase")
         due_at, cause = awarded.due_at(book.now), _cause(id_, receipt, awarded)
         if due_at is None:
-            balance = book.grant(receipt.member_id, awarded.points, cause, expires_at=expires_at)
+            balance = book.earn(receipt.member_id, awarded.points, cause)
         else:
             balance = book.account(receipt.member_id).balance_points
             promised.append(Promise(receipt.member_id, awarded.points, cause, due_at))
@@ -137,6 +137,7 @@ def _remember(recorded: Sequence[Recorded]) -> None:
         {
             "purchase": each.id,
             "lines": each.awarded.told(),
+            "shares": list(each.awarded.shares),
             "points_awarded": each.awarded.points,
             "growth_awarded": each.awarded.growth,
         }
@@ -144,7 +145,7 @@ def _remember(recorded: Sequence[Recorded]) -> None:
     ]
     if rows:
         with atomic() as transaction:
-            names = ("lines", "points_awarded", "growth_awarded")
+            names = ("lines", "shares", "points_awarded", "growth_awarded")
             transaction.execute(
                 sa.update(table)
                 .where(table.c.id == sa.bindparam("purchase"))

@@ -78,7 +78,7 @@ def _promise(member_id: int, amount: int, kind: str, ref: str, due_at: datetime)
 def reward_due(*, now: datetime) -> int:
     """Grant promised points whose hold is over and close their referrals; answers how many."""
     with atomic() as transaction:
-        granted = points.activate_due(now=now, expires_at=shop.points_expire_at(now))
+        granted = points.activate_due(now=now)
         friends = {int(grant.ref_id) for grant in granted if grant.ref_kind == "referral"}
         if friends:
             transaction.execute(

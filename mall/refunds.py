@@ -1,41 +1,61 @@
-"""Refunds: money given back for a receipt takes its points and growth back in proportion.
+"""Refunds: money given back for a receipt takes back what it earned, and gives back what it paid.
 
-What a receipt keeps is what it earned times the money that stays, rounded down; so however a refund
-is cut into parts, the whole of it takes exactly what the receipt gave.
+By amount, by item or whole; mall/receipts.py says what stays. However a refund is cut into parts, the
+whole of it takes exactly what the receipt gave, and gives back every point that paid for it.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from mall import actions, points, shop, tiers
+from mall import actions, payments, points, receipts, shop, tiers
 from mall.atomic import Contended, atomic
 from mall.errors import NotFound, PurchaseUndone, RefundTooLarge
 from mall.events import Refunded, record
 from mall.idempotency import Answer, Key
 from mall.points import Book, Cause, TakenBack
+from mall.receipts import Items
 from mall.tiers import Growth
 from models import LedgerEntry, Purchase, Refund, Staff, TillAction, db
 from models.base import insert
 
+UNDONE = sa.exists().where(
+    TillAction.kind == actions.REFUND,
+    TillAction.ref_id == Refund.id,
+    TillAction.undone_at.is_not(None),
+)
 
-def refund(purchase_id: int, amount_fen: int, *, clerk: Staff, key: Key, now: datetime) -> Answer:
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be refunded: an amount, some items, or (neither) all that is left."""
+
+    amount_fen: int | None = None
+    items: Items = ()
+
+
+def refund(
+    purchase_id: int, asked: Asked | int, *, clerk: Staff, key: Key, now: datetime
+) -> Answer:
     """Give back part or all of a receipt's money: its points and growth follow, even if spent."""
+    asked = Asked(asked) if isinstance(asked, int) else asked
     with atomic() as transaction:
         key.claim(now=now)
         member_id = _member_of(purchase_id, clerk)
         book = points.open_book([member_id], now=now, lots=True)
+        amount_fen, gone = _amount(purchase_id, asked)
         purchase = _reduce(purchase_id, amount_fen)
         if purchase.member_id != member_id:
             raise Contended()  # the two members became one meanwhile: the same again goes through
-        before_fen = purchase.amount_fen - purchase.refunded_fen + amount_fen
-        after_fen = before_fen - amount_fen
-        owed = _lost(purchase.points_awarded, before_fen, after_fen, purchase.amount_fen)
-        growth = _lost(purchase.growth_awarded, before_fen, after_fen, purchase.amount_fen)
+        after_fen = purchase.amount_fen - purchase.refunded_fen
+        owed, growth = _lost(purchase, gone, asked, after_fen + amount_fen, after_fen)
         refund_id = _next_id(purchase_id, purchase.refunded_fen)
-        taken = _take_points(book, purchase, refund_id, owed, f"staff:{clerk.id}")
+        actor = f"staff:{clerk.id}"
+        returned = _give_back(book, purchase, refund_id, after_fen, actor)
+        taken = _take_points(book, purchase, refund_id, owed, actor)
         book.write()
         tiers.grow_many([Growth(member_id, -growth, "refund", "refund", refund_id)], now=now)
         row = {
@@ -44,6 +64,9 @@ def refund(purchase_id: int, amount_fen: int, *, clerk: Staff, key: Key, now: da
             "points_taken": taken.points,
             "debt_points": taken.debt_points,
             "growth_taken": growth,
+            "items": list(asked.items),
+            "points_returned": returned,
+            "forgiven_points": taken.forgiven_points,
             "staff_id": clerk.id,
             "created_at": now,
         }
@@ -66,6 +89,42 @@ def _member_of(purchase_id: int, clerk: Staff) -> int:
     return member_id
 
 
+def _amount(purchase_id: int, asked: Asked) -> tuple[int, dict[str, int]]:
+    """The money of what is asked, and the units refunded before. Under the account's lock."""
+    gone = _gone(purchase_id)
+    if asked.amount_fen is not None:
+        return asked.amount_fen, gone
+    with atomic() as transaction:
+        query = sa.select(Purchase.__table__).where(Purchase.id == purchase_id)
+        row = transaction.execute(query).one()
+    if not asked.items:
+        if row.refunded_fen == row.amount_fen:
+            raise _too_large(0)
+        return row.amount_fen - row.refunded_fen, gone
+    receipt, wanted = receipts.read(row), receipts.counted(asked.items)
+    receipt.check(wanted, gone)
+    amount_fen = receipt.fen_of(_with(gone, wanted)) - receipt.fen_of(gone)
+    if not amount_fen:
+        raise _too_large(0)
+    return amount_fen, gone
+
+
+def _gone(purchase_id: int) -> dict[str, int]:
+    """Units of a receipt that have been refunded, by sku; refunds that were undone are none."""
+    query = sa.select(Refund.items).where(Refund.purchase_id == purchase_id, ~UNDONE)
+    with atomic() as transaction:
+        rows: Sequence[Any] = transaction.execute(query).scalars().all()
+    return receipts.counted([item for items in rows for item in items])
+
+
+def _with(gone: dict[str, int], more: dict[str, int]) -> dict[str, int]:
+    return {sku: gone.get(sku, 0) + more.get(sku, 0) for sku in {**gone, **more}}
+
+
+def _too_large(left_fen: int) -> RefundTooLarge:
+    return RefundTooLarge(left_fen=left_fen, left_yuan=f"{left_fen / 100:.2f}")
+
+
 def _reduce(purchase_id: int, amount_fen: int) -> Any:
     """Count money as refunded, never more than the receipt has left; answers the row as it is now."""
     columns = (
@@ -77,6 +136,8 @@ def _reduce(purchase_id: int, amount_fen: int) -> Any:
         Purchase.growth_awarded,
         Purchase.store_id,
         Purchase.receipt_no,
+        Purchase.items,
+        Purchase.shares,
     )
     left = Purchase.amount_fen - Purchase.refunded_fen
     with atomic() as transaction:
@@ -90,10 +151,7 @@ def _reduce(purchase_id: int, amount_fen: int) -> Any:
         if reduced is None:
             query = sa.select(left.label("fen"), Purchase.undone_at)
             row = transaction.execute(query.where(Purchase.id == purchase_id)).one()
-            if row.undone_at is not None:
-                raise PurchaseUndone()
-            left_fen = row.fen
-            raise RefundTooLarge(left_fen=left_fen, left_yuan=f"{left_fen / 100:.2f}")
+            raise _too_large(row.fen) if row.undone_at is None else PurchaseUndone()
     return reduced
 
 
@@ -102,24 +160,35 @@ def _next_id(purchase_id: int, refunded_fen: int) -> str:
 
     Those that were undone did, so their number is told apart.
     """
-    undone = (
-        sa.select(sa.func.count())
-        .select_from(TillAction)
-        .join(Refund, Refund.id == TillAction.ref_id)
-        .where(
-            TillAction.kind == actions.REFUND,
-            TillAction.undone_at.is_not(None),
-            Refund.purchase_id == purchase_id,
-        )
-    )
+    refunds = sa.select(sa.func.count()).select_from(Refund)
+    undone = refunds.where(Refund.purchase_id == purchase_id, UNDONE)
     with atomic() as transaction:
         times = transaction.execute(undone).scalar_one()
     name = f"{purchase_id}:{refunded_fen}"
     return f"{name}~{times}" if times else name
 
 
-def _lost(awarded: int, before_fen: int, after_fen: int, amount_fen: int) -> int:
-    return awarded * before_fen // amount_fen - awarded * after_fen // amount_fen
+def _lost(
+    purchase: Any, gone: dict[str, int], asked: Asked, before_fen: int, after_fen: int
+) -> tuple[int, int]:
+    """The points and the growth that do not stay."""
+    receipt = receipts.read(purchase)
+    now_gone = _with(gone, receipts.counted(asked.items))
+    kept = receipt.points_kept(gone, before_fen), receipt.points_kept(now_gone, after_fen)
+    growth = receipt.growth_kept(before_fen) - receipt.growth_kept(after_fen)
+    return kept[0] - kept[1], growth
+
+
+def _give_back(book: Book, purchase: Any, refund_id: str, after_fen: int, actor: str) -> int:
+    """Return what points had paid of the receipt, in proportion to the money that goes back."""
+    return payments.give_back(
+        book,
+        (purchase.store_id, purchase.receipt_no),
+        left_fen=after_fen,
+        amount_fen=purchase.amount_fen,
+        ref_id=refund_id,
+        actor=actor,
+    )
 
 
 def _take_points(book: Book, purchase: Any, refund_id: str, owed: int, actor: str) -> TakenBack:
@@ -138,7 +207,11 @@ def _take_points(book: Book, purchase: Any, refund_id: str, owed: int, actor: st
         ).scalar_one()
     cause = Cause("refund", "refund", refund_id, actor, store_id=purchase.store_id)
     others: bool = shop.setting("take_back_from_other_lots")
-    taken = book.take_back(purchase.member_id, entry_id, owed - pending, cause, from_others=others)
+    taken = book.take_back(
+        *(purchase.member_id, entry_id, owed - pending, cause),
+        from_others=others,
+        forgive=shop.setting("refund_shortfall") == "forgive",
+    )
     return replace(taken, points=taken.points + pending)
 
 
@@ -150,6 +223,8 @@ def _view(id_: int, row: dict[str, Any], taken: TakenBack, after_fen: int) -> di
         "refundable_fen": after_fen,
         "points_taken": taken.points,
         "debt_points": taken.debt_points,
+        "forgiven_points": taken.forgiven_points,
+        "points_returned": row["points_returned"],
         "growth_taken": row["growth_taken"],
         "balance_after": taken.balance_after,
     }

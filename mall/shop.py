@@ -7,19 +7,27 @@ import sqlalchemy as sa
 
 from mall import clock
 from mall.atomic import atomic
-from models import CheckInLadder, CheckInRule, EarningRule, SettingChange, ShopSetting, Tier
+from models import (
+    CheckInLadder,
+    CheckInRule,
+    EarningRule,
+    ExpiryPolicy,
+    SettingChange,
+    ShopSetting,
+    Tier,
+)
 from models.base import db, insert
 
 DEFAULTS: dict[str, Any] = {
     "shop_name": "会员运营中心",
     "demo": False,  # filled with the demonstration: known passwords, never for real customers
-    "points_last_months": 12,  # a lot lives to the end of the month this many months on; 0: for ever
     "adjustment_limit_points": 100_000,
     "referral_inviter_points": 100,
     "referral_invitee_points": 50,
     "referral_hold_days": 7,
     "give_back_grace_days": 7,
     "take_back_from_other_lots": True,  # else what a refund can't take from its own lot is owed
+    "refund_shortfall": "debt",  # what a refund finds spent: debt, or forgive
     "transfer_points_per_day": 0,  # what a member may give others in a day; 0: nothing
     "hold_lasts_hours": 72,
     "point_cost_fen_per_100": 100,  # what a hundred points cost the shop, for previews
@@ -70,14 +78,8 @@ def tune(name: str, value: Any, *, staff_id: int | None = None, now: datetime | 
     return version
 
 
-def points_expire_at(earned_at: datetime) -> datetime | None:
-    """When points earned at a moment expire by the shop's rule; None for never."""
-    months = setting("points_last_months")
-    return clock.end_of_month_after(earned_at, months) if months else None
-
-
 def open_shop(*, now: datetime) -> None:
-    """Give a new shop the rows it can't be without: tiers, a sign-in ladder, an earning rule."""
+    """Give a new shop the rows it can't be without: tiers, a sign-in ladder, rules of earning and expiry."""
     with atomic() as transaction:
         for code, name, growth_min in TIERS:
             _add(Tier, code=code, name=name, growth_min=growth_min)
@@ -99,6 +101,14 @@ def open_shop(*, now: datetime) -> None:
             created_at=now,
             published_at=now,
         )
+        _add(ExpiryPolicy, **_first_expiry_policy(now))
+
+
+def _first_expiry_policy(now: datetime) -> dict[str, Any]:
+    """Points live twelve months, to the end of that month."""
+    terms = {"kind": "rolling", "lasts": 12, "unit": "month", "round_up_to": "month"}
+    rest = {"by_tier": {}, "remind_days": [30, 7, 1], "note": "", "published_at": now}
+    return {"version": 1, "terms": terms, **rest}
 
 
 def _add(model: Any, **values: Any) -> None:

@@ -67,13 +67,13 @@ def _known(column: Any, wanted: set[str]) -> bool:
 YES_OR_NO = Bounds("true or false", lambda value: isinstance(value, bool))
 BOUNDS: dict[str, Bounds] = {
     "shop_name": Bounds("a name of at most 32 characters", _is_text),
-    "points_last_months": whole(0, 120),
     "adjustment_limit_points": whole(0, POINTS),
     "referral_inviter_points": whole(0, POINTS),
     "referral_invitee_points": whole(0, POINTS),
     "referral_hold_days": whole(0, 365),
     "give_back_grace_days": whole(0, 365),
     "take_back_from_other_lots": YES_OR_NO,
+    "refund_shortfall": one_of("debt", "forgive"),
     "transfer_points_per_day": whole(0, POINTS),
     "hold_lasts_hours": whole(1, 2_160),
     "point_cost_fen_per_100": whole(0, 10**6),

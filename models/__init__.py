@@ -9,12 +9,14 @@ from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
 from models.earning import EarningCounter, EarningRule
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
+from models.expiry import ExpiryPolicy, PointsReminder, RemindedLot
 from models.gates import GateMark
 from models.holds import Hold
 from models.jobs import JobRun
 from models.members import Member
 from models.merges import Merge
 from models.metrics import Tally
+from models.payments import PaymentReturn, PaymentRule, PointsPayment
 from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, PointsAdjustment
 from models.profiles import ProfileChange
 from models.purchases import Purchase, Refund
@@ -42,6 +44,7 @@ __all__ = [
     "EarningRule",
     "Event",
     "EventReaction",
+    "ExpiryPolicy",
     "Failure",
     "GateMark",
     "GivenBundle",
@@ -58,14 +61,19 @@ __all__ = [
     "Merge",
     "MilestonePaid",
     "Outage",
+    "PaymentReturn",
+    "PaymentRule",
     "PendingGrant",
     "PointsAdjustment",
     "PointsCampaign",
+    "PointsPayment",
+    "PointsReminder",
     "ProfileChange",
     "Purchase",
     "Redemption",
     "Referral",
     "Refund",
+    "RemindedLot",
     "Reward",
     "SettingChange",
     "ShopSetting",

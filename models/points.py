@@ -67,7 +67,10 @@ class LedgerEntry(Model):
 
 
 class Lot(Model):
-    """Points earned together, which therefore expire together."""
+    """Points earned together, which therefore expire together.
+
+    `policy_version` said until when; where `idle_days` is set, acts in `kept_by` move that.
+    """
 
     __tablename__ = "lots"
     __table_args__ = (
@@ -95,6 +98,9 @@ class Lot(Model):
     points_left: Mapped[Points]
     earned_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
+    policy_version: Mapped[int] = mapped_column(default=0, server_default="0")
+    idle_days: Mapped[int | None]
+    kept_by: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class LotUse(Model):

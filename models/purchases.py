@@ -32,6 +32,7 @@ class Purchase(Model):
     channel: Mapped[str] = mapped_column(sa.String(8))
     items: Mapped[list[Any]] = mapped_column(default=list)
     lines: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    shares: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     points_awarded: Mapped[Points]
     growth_awarded: Mapped[Points]
     refunded_fen: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -59,5 +60,8 @@ class Refund(Model):
     points_taken: Mapped[Points]
     debt_points: Mapped[Points]
     growth_taken: Mapped[Points]
+    items: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    points_returned: Mapped[Points] = mapped_column(default=0, server_default="0")
+    forgiven_points: Mapped[Points] = mapped_column(default=0, server_default="0")
     staff_id: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"))
     created_at: Mapped[datetime]

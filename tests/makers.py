@@ -1,6 +1,7 @@
 """Makers: fixtures whose arguments are only what matters to a test."""
 
 import itertools
+import json
 import secrets
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from mall import clock, members, points, rewards, shop
+from mall import clock, expiry_policies, members, points, rewards, shop
 from mall.idempotency import Key
 from mall.points import Cause
 from models import Reward, db
@@ -65,6 +66,22 @@ def a_reward(hired: dict[str, int]):
         return reward
 
     return make
+
+
+def points_live(by_tier: dict[str, Any] | None = None, **terms: Any) -> int:
+    """Put terms of expiry in force, by default of a year; answers their version."""
+    kept = terms or {"kind": "rolling", "lasts": 12, "unit": "month", "round_up_to": "month"}
+    values = {"terms": kept, "by_tier": by_tier or {}, "remind_days": [30, 7, 1], "note": ""}
+    key = a_key(route="POST /api/v1/admin/expiry-policies")
+    answer = expiry_policies.publish(values, staff_id=None, key=key, now=clock.now())
+    return int(json.loads(answer.body)["version"])
+
+
+def points_last_months(months: int) -> int:
+    """Points live so many months, to the month's end; 0: for ever."""
+    if not months:
+        return points_live(kind="never")
+    return points_live(kind="rolling", lasts=months, unit="month", round_up_to="month")
 
 
 @pytest.fixture

@@ -25,9 +25,10 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "code_images",
         "limits",
         "actions",
+        "expiry_policies",
     ),
     ("points", "rewards", "vouchers", "gates"),
-    ("bundles", "earning", "tuning"),
+    ("bundles", "earning", "tuning", "payments", "receipts"),
     (
         "checkins",
         "purchases",

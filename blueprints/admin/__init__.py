@@ -6,12 +6,14 @@ from blueprints.admin import (
     campaigns,
     checkins,
     earning,
+    expiry,
     holds,
     imports,
     jobs,
     ledger,
     members,
     merges,
+    payments,
     profiles,
     purchases,
     redemptions,
@@ -39,6 +41,8 @@ for child in (
     purchases,
     campaigns,
     earning,
+    expiry,
+    payments,
     jobs,
 ):
     bp.register_blueprint(child.bp)

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from marshmallow import fields, validate
 
 from blueprints.contract import Blueprint, Out, moment
+from blueprints.entries import EntryOut, explained
 from blueprints.pages import PageArgs, page, page_of
-from blueprints.shapes import AssetsOut, EntryOut, MarkOut, OwnVoucherOut, ProfileOut, TierOut
-from blueprints.shopper.points import entry_view
+from blueprints.shapes import AssetsOut, MarkOut, OwnVoucherOut, ProfileOut, TierOut
 from mall import assets, checkins, clock, members, points, profiles, vouchers
 from models import Account, LedgerEntry, Lot, Member, Merge, Purchase, Referral, Tier, Voucher, db
 
@@ -136,7 +136,7 @@ def show_member(member_id: int):
             db.session.scalars(sa.select(Merge.from_member_id).where(Merge.holder_id == member_id))
         ),
         "lots": [_lot(lot) for lot in _recent(Lot, Lot.points_left > 0, member_id)],
-        "entries": [entry_view(entry) for entry in _recent(LedgerEntry, sa.true(), member_id)],
+        "entries": explained(_recent(LedgerEntry, sa.true(), member_id)),
         "purchases": [_purchase(each) for each in _recent(Purchase, sa.true(), member_id)],
         "vouchers": [
             vouchers.view(voucher, now=clock.now())

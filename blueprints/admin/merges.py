@@ -70,7 +70,7 @@ class AfterOut(Out):
     tier = fields.String()
 
 
-class PreviewOut(Out):
+class MergePreviewOut(Out):
     from_ = fields.Nested(FiguresOut, data_key="from", attribute="from")
     into = fields.Nested(FiguresOut)
     moves = fields.Nested(MovesOut)
@@ -84,7 +84,7 @@ class PreviewArgs(Body):
 
 @bp.get("/members/<id:member_id>/merge")
 @bp.arguments(PreviewArgs(), location="query")
-@bp.response(200, PreviewOut())
+@bp.response(200, MergePreviewOut())
 def preview_merge(args: dict, member_id: int):
     """What a merge would move; `differs` names fields of the profile where the target's will stay."""
     return merges.preview(args["from_member_id"], member_id, now=clock.now())

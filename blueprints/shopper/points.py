@@ -1,36 +1,27 @@
 """The history of points, each row with its why."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from flask import g
 
 from blueprints.contract import Blueprint
+from blueprints.entries import EntryOut, explained
 from blueprints.pages import PageArgs, page, page_of
-from blueprints.shapes import EntryOut
-from blueprints.words import reason_of
-from mall import clock
 from models import LedgerEntry
 
 bp = Blueprint("points", __name__, description="The history of points")
 
 
-def entry_view(entry: LedgerEntry) -> dict:
-    return {
-        "id": entry.id,
-        "kind": entry.kind,
-        "delta": entry.delta_points,
-        "balance_after": entry.balance_after_points,
-        "reason": reason_of(entry),
-        "rule": entry.rule,
-        "expires_at": clock.rfc3339(entry.expires_at) if entry.expires_at else None,
-        "ref": f"{entry.ref_kind}:{entry.ref_id}",
-        "created_at": clock.rfc3339(entry.created_at),
-    }
+def _as_it_is(entry: LedgerEntry) -> Any:
+    return entry
 
 
 @bp.get("/me/points/entries")
 @bp.arguments(PageArgs(), location="query")
 @bp.response(200, page_of(EntryOut, "EntryPage")())
 def list_entries(args: dict):
-    """My points, in and out, newest first."""
+    """My points, in and out, newest first: the rule, its version, the numbers, the receipt."""
     query = sa.select(LedgerEntry).where(LedgerEntry.member_id == g.member_id)
-    return page(query, LedgerEntry.id, entry_view, args)
+    found = page(query, LedgerEntry.id, _as_it_is, args)
+    return {**found, "items": explained(found["items"])}

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import shop, tiers
+from mall import tiers
 from mall.atomic import atomic
 from mall.bundles.rules import in_force
 from mall.bundles.units import Unit, hand_out, lock_shelf
@@ -149,10 +149,8 @@ def _fit(parts: Sequence[_Part], shelf: dict[int, Any]) -> None:
 
 
 def _write(parts: Sequence[_Part], shelf: dict[int, Any], book: Book, now: datetime) -> None:
-    expires_at = shop.points_expire_at(now)
     for part in parts:
-        member_id, points = part.gift.member_id, part.bundle.points
-        book.grant(member_id, points, part.cause, expires_at=expires_at)
+        book.earn(part.gift.member_id, part.bundle.points, part.cause)
     tiers.grow_many([part.growth for part in parts], now=now)
     facts = [BundleGiven(part.gift.member_id, part.id, part.bundle.code) for part in parts]
     record_many(facts, now=now)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from mall import points, shop
+from mall import points
 from mall.atomic import atomic
 from mall.points import Book, Cause
 from models import CampaignMember, PointsCampaign
@@ -32,11 +32,10 @@ def give_batch(*, now: datetime) -> int:
         able = {each for each in members if _can_take(book, each, campaign.points)}
         given = _claim(campaign.id, able, "given")
         skipped = _claim(campaign.id, members - able, "skipped")
-        expires_at = shop.points_expire_at(now)
         for member_id in sorted(given):
             ref, actor = f"{campaign.id}:{member_id}", f"staff:{campaign.run_by}"
             cause = Cause(KIND, "campaign", ref, actor, reason=campaign.name)
-            book.grant(member_id, campaign.points, cause, expires_at=expires_at)
+            book.earn(member_id, campaign.points, cause)
         book.write()
         _count(campaign.id, len(given), len(skipped), now)
     return len(given) + len(skipped)

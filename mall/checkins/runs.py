@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from mall import points, shop
+from mall import points
 from mall.atomic import atomic
 from mall.checkins.ladder import Ladder
 from mall.points import Cause
@@ -145,11 +145,11 @@ def pay_milestones(
     reached, ends = _reached(member_ids, day, rules)
     paid = _paid(member_ids, day, ends) if reached else set()
     fresh = [each for each in reached if (each.member_id, each.level) not in paid]
-    granted, expires_at = defaultdict[int, int](int), shop.points_expire_at(book.now)
+    granted = defaultdict[int, int](int)
     for each in fresh:
         bonus = rules.step(each.level).bonus_points
         cause = _cause(each, rules, actor or f"member:{each.member_id}")
-        book.grant(each.member_id, bonus, cause, expires_at=expires_at)
+        book.earn(each.member_id, bonus, cause)
         granted[each.member_id] += bonus
     _remember(fresh, rules)
     _note_bonuses(granted, day)

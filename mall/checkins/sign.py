@@ -8,7 +8,7 @@ began: who waits past midnight for a lock has still signed in on the day before.
 from datetime import date, datetime
 from typing import Any
 
-from mall import clock, points, shop
+from mall import clock, points
 from mall.atomic import atomic
 from mall.checkins import runs
 from mall.checkins.ladder import Ladder, in_force
@@ -66,8 +66,8 @@ def _pay(book: points.Book, row: dict[str, Any], rules: Ladder, *, joins: bool) 
     member_id, day, streak_days = row["member_id"], row["day"], row["streak_days"]
     ref = ("check_in", f"{member_id}:{day}")
     cause = rules.cause("check_in", ref, streak_days, f"member:{member_id}")
-    expires_at = shop.points_expire_at(book.now)
-    book.grant(member_id, row["points_awarded"], cause, expires_at=expires_at)
+    book.act(member_id, "check_in")
+    book.earn(member_id, row["points_awarded"], cause)
     if joins:
         runs.lift([member_id], day)
     if joins or rules.step(streak_days).bonus_points:

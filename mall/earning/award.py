@@ -23,6 +23,7 @@ from mall.earning.rules import (
     in_force,
     period_of,
 )
+from mall.earning.shares import share_out
 from mall.points import Book
 from models import EarningCounter, Member
 from models.base import insert
@@ -38,6 +39,7 @@ class Awarded:
     lines: Sequence[Line]
     moment: str = NOW
     after_days: int = 0
+    shares: Sequence[int] = ()  # of its points, part by part of the bill
 
     @property
     def points(self) -> int:
@@ -170,7 +172,9 @@ def of_receipts(receipts: Sequence[tuple[int, Bill]], book: Book) -> tuple[list[
 def decide(bill: Bill, buyer: Buyer, rules: Sequence[Rule], used: Used, policy: str) -> Awarded:
     """What one receipt earns; what multiplies and adds comes when its base points do."""
     lines = engine.award(bill, buyer, rules, used=used, policy=policy)
+    shares = share_out(bill, lines, rules)
     slow = [line.rule for line in lines if line.points and line.rule.award != NOW]
     if not slow:
-        return Awarded(lines)
-    return Awarded(lines, LATER, max(rule.award_after_days for rule in slow))
+        return Awarded(lines, shares=shares)
+    after_days = max(rule.award_after_days for rule in slow)
+    return Awarded(lines, LATER, after_days, shares)

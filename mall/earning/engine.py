@@ -38,6 +38,7 @@ class Part:
     amount_fen: int
     sku: str | None = None
     category: str | None = None
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,12 @@ class Bill:
 
     @property
     def parts(self) -> list[Part]:
-        items = [Part(each["amount_fen"], each["sku"], each.get("category")) for each in self.items]
+        items = [
+            Part(each["amount_fen"], each["sku"], each.get("category"), place)
+            for place, each in enumerate(self.items)
+        ]
         rest = self.amount_fen - sum(item.amount_fen for item in items)
-        return [*items, Part(rest)] if rest > 0 or not items else items
+        return [*items, Part(rest, place=len(items))] if rest > 0 or not items else items
 
 
 @dataclass(frozen=True)

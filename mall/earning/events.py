@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from mall import clock, points, shop
+from mall import clock, points
 from mall.atomic import atomic
 from mall.earning.award import buyers, meter
 from mall.earning.engine import Bill, award
@@ -35,7 +35,6 @@ def _grant(fact: Fact, rules: list[Rule], book: Book) -> None:
     who = buyers([member_id], {member_id: book.account(member_id).tier_code})[member_id]
     counted = meter(rules, {(member_id, day)})
     lines = award(Bill(0, day), who, rules, used=counted.used(member_id))
-    expires_at = shop.points_expire_at(book.now)
     for line in lines:
         name = f"{line.rule.code}:{fact.id}"
         cause = Cause(
@@ -44,6 +43,6 @@ def _grant(fact: Fact, rules: list[Rule], book: Book) -> None:
             rule=line.rule.label,
             rule_version=line.rule.version,
         )
-        book.grant(member_id, line.points, cause, expires_at=expires_at)
+        book.earn(member_id, line.points, cause)
     counted.count(member_id, lines, day)
     counted.write()

@@ -31,6 +31,19 @@ from mall.errors.members import (
     PhoneTaken,
 )
 from mall.errors.merges import AlreadyMerged, SameMember
+from mall.errors.payments import (
+    BillTooSmall,
+    ItemsNotOnReceipt,
+    MoreThanShare,
+    NotInSteps,
+    PaymentReturned,
+    PaymentsOff,
+    ReceiptOfAnother,
+    ReceiptPaid,
+    ReceiptRecorded,
+    ShareTooSmall,
+    StepNotWhole,
+)
 from mall.errors.people import (
     LoginRefused,
     MemberClosed,
@@ -176,4 +189,15 @@ __all__ = [
     "RefundsStand",
     "SameMember",
     "UndoTooLate",
+    "BillTooSmall",
+    "ItemsNotOnReceipt",
+    "MoreThanShare",
+    "NotInSteps",
+    "PaymentReturned",
+    "PaymentsOff",
+    "ReceiptOfAnother",
+    "ReceiptPaid",
+    "ReceiptRecorded",
+    "ShareTooSmall",
+    "StepNotWhole",
 ]

@@ -18,7 +18,9 @@ from models import (
     LotUse,
     Merge,
     MilestonePaid,
+    PaymentReturn,
     PendingGrant,
+    PointsPayment,
     Purchase,
     Redemption,
     Refund,
@@ -154,6 +156,18 @@ def refunds_are_what_receipts_lost() -> sa.Select[Any]:
     return sa.select(
         Purchase.id.label("id"), back.label("expected"), Purchase.refunded_fen.label("actual")
     ).where(back != Purchase.refunded_fen)
+
+
+def payments_gave_back_what_lots_got() -> sa.Select[Any]:
+    back = (
+        sa.select(_sum(PaymentReturn.points))
+        .where(PaymentReturn.payment_id == PointsPayment.id)
+        .scalar_subquery()
+    )
+    paid = PointsPayment
+    return sa.select(
+        paid.id.label("id"), back.label("expected"), paid.returned_points.label("actual")
+    ).where(back != paid.returned_points)
 
 
 def growth_is_sum_of_growth_entries() -> sa.Select[Any]:
@@ -297,6 +311,7 @@ CHECKS: tuple[tuple[str, Callable[[], sa.Select[Any]]], ...] = (
     ("account", nobody_owes_and_has_points),
     ("account", growth_is_sum_of_growth_entries),
     ("purchase", refunds_are_what_receipts_lost),
+    ("payment", payments_gave_back_what_lots_got),
     ("entry", spending_is_remembered_by_lot),
     ("reward", stock_is_moves),
     ("reward", promised_units_are_live_redemptions),

@@ -31,6 +31,9 @@ SYSTEM_ACCOUNTS = {  # where points of a kind come from or go to; what is not na
     "refund": "refund",
     "pay_debt": "refund",
     "undo_refund": "refund",
+    "pay": "payment",
+    "pay_back": "payment",
+    "pay_again": "payment",
 }
 ISSUANCE = "issuance"
 

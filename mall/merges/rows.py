@@ -16,6 +16,8 @@ from models import (
     LimitCounter,
     PendingGrant,
     PointsAdjustment,
+    PointsPayment,
+    PointsReminder,
     Purchase,
     Redemption,
     TillAction,
@@ -32,6 +34,8 @@ MOVED: tuple[type[Base], ...] = (  # in the order of locks: vouchers before rede
     PointsAdjustment,
     GivenBundle,
     TillAction,
+    PointsPayment,
+    PointsReminder,
 )
 COUNTERS: tuple[tuple[type[Base], tuple[str, ...], str], ...] = (  # key beside the member; figure
     (LimitCounter, ("reward_id", "period"), "quantity"),

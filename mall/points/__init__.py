@@ -1,6 +1,6 @@
 """Points: grant, spend, give back, take back, hold, promise, expire."""
 
-from mall.points.account import Cause
+from mall.points.account import LOT_COLUMNS, Cause, uses_of
 from mall.points.book import Book, TakenBack, open_book
 from mall.points.expiry import due_points, expire_due, expiring
 from mall.points.promises import (
@@ -11,9 +11,11 @@ from mall.points.promises import (
     promise_many,
     void_promises,
 )
+from mall.points.reminders import remind_due
 from mall.points.writing import change_hands
 
 __all__ = [
+    "LOT_COLUMNS",
     "Book",
     "Cause",
     "Promise",
@@ -27,5 +29,7 @@ __all__ = [
     "open_book",
     "promise_again",
     "promise_many",
+    "remind_due",
+    "uses_of",
     "void_promises",
 ]

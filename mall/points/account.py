@@ -38,6 +38,9 @@ class LotInBook:
     points_left: int
     written_left: int = 0
     written_expires_at: datetime | None = None
+    idle_days: int | None = None
+    kept_by: int = 0
+    policy_version: int = 0
 
     @property
     def life(self) -> str:
@@ -153,7 +156,10 @@ def _account(row: Any) -> AccountInBook:
     )
 
 
-LOT_COLUMNS = (Lot.id, Lot.entry_id, Lot.expires_at, Lot.points_left)
+LOT_COLUMNS = (
+    *(Lot.id, Lot.entry_id, Lot.expires_at, Lot.points_left),
+    *(Lot.idle_days, Lot.kept_by, Lot.policy_version),
+)
 
 
 def _read_lots(accounts: dict[int, AccountInBook]) -> None:
@@ -167,7 +173,8 @@ def _read_lots(accounts: dict[int, AccountInBook]) -> None:
 
 def _lot(row: Any) -> LotInBook:
     left, expires_at = row.points_left, row.expires_at
-    return LotInBook(row.id, row.entry_id, expires_at, left, left, expires_at)
+    kept = (row.idle_days, row.kept_by, row.policy_version)
+    return LotInBook(row.id, row.entry_id, expires_at, left, left, expires_at, *kept)
 
 
 def uses_of(entry_id: int) -> Sequence[Any]:

@@ -8,13 +8,15 @@ those very lots. sum of entries = balance = sum of lots, at every commit. What c
 because it is spent becomes a debt, and whatever comes in pays the debt first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from mall import expiry_policies
 from mall.errors import AccountFrozen, MemberClosed, NotEnoughPoints, NotFound, TooManyPoints
-from mall.points import writing
+from mall.expiry_policies import Life, Policies
+from mall.points import life, writing
 from mall.points.account import (
     AccountInBook,
     Cause,
@@ -30,35 +32,66 @@ from models.points import MAX_BALANCE_POINTS
 
 @dataclass(frozen=True)
 class TakenBack:
-    """What a reversal took: from the balance, and as debt what was no longer there."""
+    """What a reversal took: from the balance, and as debt (or forgiven) what was no longer there."""
 
     points: int
     debt_points: int
     balance_after: int
+    forgiven_points: int = 0
 
 
 class Book:
     """Some accounts under lock, from `open_book()` to `write()`."""
 
-    def __init__(self, accounts: dict[int, AccountInBook], now: datetime) -> None:
+    def __init__(
+        self, accounts: dict[int, AccountInBook], now: datetime, *, lots_read: bool = False
+    ) -> None:
         self.accounts = accounts
         self.now = now
+        self.lots_read = lots_read
         self._postings: list[Posting] = []
         self._debts: list[dict[str, Any]] = []
         self._written = False
+        self._policies: Policies | None = None
+        self._acts: dict[int, set[str]] = {}
 
     def account(self, member_id: int) -> AccountInBook:
         if member_id not in self.accounts:
             raise NotFound()
         return self.accounts[member_id]
 
+    def policies(self) -> Policies:
+        """How long points live that are earned now; read once, when first asked for."""
+        if self._policies is None:
+            self._policies = expiry_policies.in_force()
+        return self._policies
+
+    def earn(self, member_id: int, points: int, cause: Cause) -> int:
+        """Grant points that live as the policy in force says for the member's tier.
+
+        Answers the balance after.
+        """
+        if points and cause.kind not in life.UNEARNED:
+            self.act(member_id, "earn")
+        return self.grant(member_id, points, cause, expires_at=self.life_of(member_id))
+
+    def life_of(self, member_id: int) -> Life:
+        """How long points of this member live that are granted now."""
+        return self.policies().life(self.account(member_id).tier_code, self.now)
+
+    def act(self, member_id: int, *acts: str) -> None:
+        """Say what a member did: points that inactivity ends live on from now, where it counts."""
+        assert set(acts) <= set(expiry_policies.ACTS)
+        self._acts.setdefault(member_id, set()).update(acts)
+
     def grant(
-        self, member_id: int, points: int, cause: Cause, *, expires_at: datetime | None
+        self, member_id: int, points: int, cause: Cause, *, expires_at: datetime | Life | None
     ) -> int:
         """Add points as a lot of their own, which pays a debt first; answers the balance after.
 
         Zero points leave no entry.
         """
+        lives = expires_at if isinstance(expires_at, Life) else Life(expires_at)
         assert points >= 0
         account = self.account(member_id)
         if account.state == "closed":
@@ -66,9 +99,9 @@ class Book:
         if account.balance_points + points > MAX_BALANCE_POINTS:
             raise TooManyPoints(limit=MAX_BALANCE_POINTS)
         if points:
-            lot = LotInBook(None, None, expires_at, points)
+            lot = life.lot_of(lives, points)
             account.lots.append(lot)
-            self._post(account, points, cause, expires_at=expires_at, lot=lot)
+            self._post(account, points, cause, expires_at=lives.expires_at, lot=lot)
             self._pay_debt(account, [lot], cause.actor)
         return account.balance_points
 
@@ -107,6 +140,8 @@ class Book:
         uses = take(account.lots, points)
         assert sum(part for _, part in uses) == points, "spent more than the lots hold"
         self._post(account, -points, cause, uses=uses)
+        if cause.kind in life.SPENT:
+            self.act(member_id, "spend")
         return uses
 
     def expire_due(self, member_id: int) -> int:
@@ -131,42 +166,79 @@ class Book:
         A lot that has expired meanwhile comes back with `grace` to be spent in; what was left in it
         is written off first, so that it does not come back too. The book must hold the lots.
         """
+        parts = [(row, row.points) for row in uses_of(entry_id)]
+        return self.give_back_parts(member_id, parts, cause, grace=grace)
+
+    def give_back_parts(
+        self, member_id: int, parts: Sequence[tuple[Any, int]], cause: Cause, *, grace: timedelta
+    ) -> int:
+        """Restore to each of some lots (rows of `uses_of`) so many points, as in `give_back`."""
         account = self.account(member_id)
         self.expire_due(member_id)
-        rows = uses_of(entry_id)
         restored = []
-        for row in rows:
+        for row, points in parts:
             lot = account.lot(row)
-            lot.points_left += row.points
+            lot.points_left += points
             if lot.is_due(self.now):
                 lot.expires_at = self.now + grace
             restored.append(lot)
-        self._post(account, sum(row.points for row in rows), cause)
+        self._post(account, sum(points for _, points in parts), cause)
         self._pay_debt(account, restored, cause.actor)
         return account.balance_points
 
     def take_back(
-        self, member_id: int, entry_id: int, points: int, cause: Cause, *, from_others: bool
+        self,
+        member_id: int,
+        entry_id: int,
+        points: int,
+        cause: Cause,
+        *,
+        from_others: bool,
+        forgive: bool = False,
     ) -> TakenBack:
         """Take back points that an entry granted, though they may be spent by now.
 
         First what their own lot still has, then other lots, first-expiring first, where
-        `from_others` says so; the rest is owed. The book must hold the lots. Any state of the
-        account will do: what was never earned is nobody's.
+        `from_others` says so; the rest is owed, or with `forgive` nobody's. The book must hold the
+        lots. Any state of the account will do: what was never earned is nobody's.
         """
         assert points > 0
         account = self.account(member_id)
         self.expire_due(member_id)
         uses = take([lot for lot in account.lots if lot.entry_id == entry_id], points)
+        return self._take_back(account, uses, points, cause, from_others, forgive)
+
+    def take_back_parts(
+        self, member_id: int, parts: Sequence[tuple[Any, int]], cause: Cause, *, from_others: bool
+    ) -> TakenBack:
+        """Take back what `give_back_parts` restored, from those very lots first, as in `take_back`."""
+        account = self.account(member_id)
+        self.expire_due(member_id)
+        uses = [use for row, points in parts for use in take([account.lot(row)], points)]
+        total = sum(points for _, points in parts)
+        return self._take_back(account, uses, total, cause, from_others, False)
+
+    def _take_back(
+        self,
+        account: AccountInBook,
+        uses: list[tuple[LotInBook, int]],
+        points: int,
+        cause: Cause,
+        from_others: bool,
+        forgive: bool,
+    ) -> TakenBack:
         taken = sum(part for _, part in uses)
         if from_others:
             uses += take(account.lots, points - taken)
             taken = sum(part for _, part in uses)
         if taken:
             self._post(account, -taken, cause, uses=uses)
-        if points > taken:
-            self._owe(account, points - taken, cause)
-        return TakenBack(taken, points - taken, account.balance_points)
+        short = points - taken
+        if forgive:
+            return TakenBack(taken, 0, account.balance_points, short)
+        if short:
+            self._owe(account, short, cause)
+        return TakenBack(taken, short, account.balance_points)
 
     def forgive(
         self,
@@ -176,7 +248,7 @@ class Book:
         *,
         since: datetime,
         grace: timedelta,
-        expires_at: datetime | None,
+        expires_at: datetime | Life | None,
     ) -> int:
         """Let a debt be owed no more, as if it had never been made; answers the balance after.
 
@@ -291,8 +363,13 @@ class Book:
         assert not self._written, "a book is written once"
         self._written = True
         accounts = list(self.accounts.values())
-        if not any(account.changed for account in accounts):
-            return
+        life.move_ends(self.accounts, self._acts, self.now)
+        if any(each.changed or any(lot.changed for lot in each.lots) for each in accounts):
+            self._write(accounts)
+        if self._acts and not self.lots_read and self.policies().idle_days:
+            life.move_ends_unread(self._acts, self.policies().idle_days, self.now)
+
+    def _write(self, accounts: list[AccountInBook]) -> None:
         writing.write_entries(self._postings, self.now)
         writing.write_lots(accounts)
         writing.write_debts(self._debts)
@@ -301,4 +378,4 @@ class Book:
 
 def open_book(member_ids: Iterable[int], *, now: datetime, lots: bool = False) -> Book:
     """Lock accounts, ascending, and read them; with their lots where points will be taken."""
-    return Book(read_accounts(sorted(set(member_ids)), lots=lots), now)
+    return Book(read_accounts(sorted(set(member_ids)), lots=lots), now, lots_read=lots)

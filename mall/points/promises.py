@@ -106,8 +106,11 @@ def promise_again(cause: tuple[str, str, str], points: int) -> int:
     return points
 
 
-def activate_due(*, now: datetime, expires_at: datetime | None) -> list[PendingGrant]:
-    """Grant promised points whose moment has come, each once; a bounded batch, answers what it was."""
+def activate_due(*, now: datetime) -> list[PendingGrant]:
+    """Grant promised points whose moment has come, each once; a bounded batch, answers what it was.
+
+    They live from now on, as the policy in force says for the tier held now.
+    """
     due = (
         sa.select(PendingGrant)
         .where(PendingGrant.state == "pending", PendingGrant.due_at <= now)
@@ -124,8 +127,7 @@ def activate_due(*, now: datetime, expires_at: datetime | None) -> list[PendingG
         voided = _claim_grants(closed, "voided", now)
         grants = _claim_grants(members - closed, "granted", now)
         for grant in grants:
-            cause = _cause(grant)
-            book.grant(grant.member_id, grant.points, cause, expires_at=expires_at)
+            book.earn(grant.member_id, grant.points, _cause(grant))
         book.write()
         done = [{"member": each.member_id, "delta": -each.points} for each in [*grants, *voided]]
         if done:

@@ -66,6 +66,9 @@ def _add_lots(pairs: Sequence[tuple[int, Posting]], now: datetime) -> None:
             "points_left": lot.points_left,
             "earned_at": now,
             "expires_at": lot.expires_at,
+            "policy_version": lot.policy_version,
+            "idle_days": lot.idle_days,
+            "kept_by": lot.kept_by,
         }
         for entry, posting, lot in made
     ]

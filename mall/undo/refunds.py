@@ -5,12 +5,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import actions, points, shop
+from mall import payments, points, shop
 from mall.atomic import atomic
 from mall.errors import LaterRefundStands
+from mall.refunds import UNDONE
 from mall.undo import growth
 from mall.undo.undoing import Undoing
-from models import LedgerEntry, Purchase, Refund, TillAction
+from models import LedgerEntry, Purchase, Refund
 from models.base import table_of
 
 KIND = "undo_refund"
@@ -30,10 +31,12 @@ def undo(undoing: Undoing) -> None:
             undoing.cause(KIND, "debt"),
             since=undoing.done_at,
             grace=grace,
-            expires_at=shop.points_expire_at(undoing.now),
+            expires_at=book.life_of(member_id),
         )
     if refund.points_taken:
         _give_points(undoing, refund, grace)
+    if refund.points_returned:
+        payments.pay_again(book, undoing.entry_ref, undoing.cause("pay_again"))
     growth.give(undoing, KIND, refund.growth_taken)
 
 
@@ -59,13 +62,8 @@ def _check_last(refund: Any) -> None:
     Each took what was left after those before it, rounded; undone in another order they would
     not add up to what the receipt gave.
     """
-    undone = sa.exists().where(
-        TillAction.kind == actions.REFUND,
-        TillAction.ref_id == Refund.id,
-        TillAction.undone_at.is_not(None),
-    )
     later = sa.select(Refund.id).where(
-        Refund.purchase_id == refund.purchase_id, Refund.id > refund.id, ~undone
+        Refund.purchase_id == refund.purchase_id, Refund.id > refund.id, ~UNDONE
     )
     with atomic() as transaction:
         if transaction.execute(later).first() is not None:
@@ -82,8 +80,8 @@ def _give_points(undoing: Undoing, refund: Any, grace: timedelta) -> None:
     if promised:
         cause = ("purchase", "purchase", str(refund.purchase_id))
         due = promised - points.promise_again(cause, promised)
-        expires_at = shop.points_expire_at(undoing.now)
-        book.grant(member_id, due, undoing.cause(KIND, "promise"), expires_at=expires_at)
+        lives = book.life_of(member_id)
+        book.grant(member_id, due, undoing.cause(KIND, "promise"), expires_at=lives)
 
 
 def _entry_of(undoing: Undoing) -> Any:

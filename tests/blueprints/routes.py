@@ -21,6 +21,11 @@ REWARD = {
     "voucher_lasts_days": 1,
 }
 
+ROLLING = {"kind": "rolling", "lasts": 12, "unit": "month", "round_up_to": "month"}
+BILL = {"member_id": 1, "receipt_no": "R1", "bill_fen": 10**9}
+PAYS = {"rate_points": 100, "rate_fen": 100, "max_percent": 30, "step_points": 100}
+LIVES = {"terms": ROLLING, "by_tier": {"gold": {"kind": "never"}}, "remind_days": [30, 7]}
+
 
 class Call(NamedTuple):
     """A call with a JSON body; the numbers in its path may be nobody's."""
@@ -101,6 +106,11 @@ CALLS = (
     Call("POST", "/admin/holds/1/voiding", "admin", {}),
     Call("POST", "/admin/ledger/alarms/1/clearance", "admin", {"note": "已核对"}),
     Call("POST", "/admin/checkin-rules", "admin", {"items": [{"points": 1, "bonus_points": 1}]}),
+    Call("POST", "/clerk/points-payments", "clerk", {**BILL, "points": 100, "dry_run": False}),
+    Call("POST", "/clerk/points-payments/1/cancellation", "clerk", {}),
+    Call("POST", "/admin/payment-rules", "admin", {**PAYS, "note": "积分抵现"}),
+    Call("POST", "/admin/expiry-policies", "admin", {**LIVES, "note": "新规"}),
+    Call("POST", "/admin/expiry-policies/previews", "admin", LIVES),
     Call("POST", "/admin/bundles", "admin", {"code": "b", "name": "礼包", "points": 1}),
     Call(
         "POST",

@@ -20,6 +20,9 @@ LARGEST = {
     "weekdays": 7,
     "month_days": 31,
     "birthday_month": 12,
+    "lasts": 120,
+    "remind_days": 365,
+    "max_percent": 100,
 }
 SMALLEST = {"percent": 101}
 IDS = ("reward_id", "store_id", "member_id", "from_member_id", "draft_ids")

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from mall import checkins, clock, shop
+from mall import checkins, clock, expiry_policies
 from mall.checkins import month, sign
 from mall.guards import streaks
 from mall.guards.client import client
@@ -45,7 +45,8 @@ def test_a_wrong_clock_of_the_machine_moves_no_day_no_expiry_and_no_streak(
     assert clock.business_day(moment) in (right, right + DAY)
     assert again["already"] or again["day"] != first["day"]
     assert again["streak_days"] == (1 if again["already"] else 2)
-    assert shop.points_expire_at(moment) == clock.end_of_month_after(moment, 12)
+    life = expiry_policies.in_force().life("base", moment)
+    assert life.expires_at == clock.end_of_month_after(moment, 12)
     assert abs(clock.skew_ms() - wrong_s * 1000) < 60_000
 
 

@@ -23,7 +23,7 @@ from mall.errors import MallError, NotEnoughPoints
 from mall.ledger.checks import CHECKS
 from mall.purchases import Receipt
 from models import Account, Lot, Member, Redemption, Voucher, db
-from tests.makers import a_key
+from tests.makers import a_key, points_last_months
 from tests.mall.books import (
     DAY,
     a_cause,
@@ -216,10 +216,10 @@ class Shoppers:
 
 @pytest.mark.covers("C7", "E3")
 def test_three_hundred_things_that_shoppers_do_leave_nothing_amiss(
-    a_member, a_reward, hired, stores, tune
+    a_member, a_reward, hired, stores
 ):
     dice, now = random.Random(SEED), clock.now()
-    tune("points_last_months", 1)
+    points_last_months(1)
     rewards = [
         a_reward(price_points=price, units=40, per_member_limit=limit, voucher_lasts_days=60).id
         for price, limit in ((40, None), (150, 6), (0, 3))
@@ -290,6 +290,14 @@ OWING = (
     " '2000-01-01 00:00:00+00:00' FROM accounts WHERE balance_points > 100 LIMIT 1;"
     "UPDATE accounts SET debt_points = 1 WHERE member_id IN (SELECT member_id FROM debt_entries)"
 )
+PAID = (
+    "INSERT INTO payment_rules (version, active, rate_points, rate_fen, min_bill_fen, max_percent,"
+    " step_points, note, published_at) VALUES (1, true, 100, 100, 0, 30, 100, '',"
+    " '2000-01-01 00:00:00+00:00');"
+    "INSERT INTO points_payments (id, store_id, receipt_no, member_id, bill_fen, points, paid_fen,"
+    " rule_version, returned_points, staff_id, created_at) SELECT 1, s.id, 'R', a.member_id, 500, 100,"
+    " 100, 1, 1, p.id, '2000-01-01 00:00:00+00:00' FROM stores s, accounts a, staff p LIMIT 1"
+)
 FIRST_TRADE = "(SELECT min(id) FROM redemptions)"
 
 
@@ -331,6 +339,7 @@ FIRST_TRADE = "(SELECT min(id) FROM redemptions)"
         ({"debt_is_sum_of_debt_entries"}, "UPDATE accounts SET debt_points = 1"),
         ({"nobody_owes_and_has_points"}, OWING),
         ({"refunds_are_what_receipts_lost"}, "UPDATE purchases SET refunded_fen = 1"),
+        ({"payments_gave_back_what_lots_got"}, PAID),
         ({"growth_is_sum_of_growth_entries"}, "UPDATE accounts SET growth_value = 499"),
         (
             {"growth_is_sum_of_growth_entries"},

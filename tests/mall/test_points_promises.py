@@ -24,10 +24,10 @@ def test_promised_points_wait_until_their_moment_and_are_granted_once(a_member, 
     promise(member, "gift", 50, due, now)
 
     assert (balance(member), pending(member)) == (0, 50)
-    assert points.activate_due(now=due - MOMENT, expires_at=None) == []
+    assert points.activate_due(now=due - MOMENT) == []
 
-    assert len(points.activate_due(now=due, expires_at=None)) == 1
-    assert points.activate_due(now=due, expires_at=None) == []
+    assert len(points.activate_due(now=due)) == 1
+    assert points.activate_due(now=due) == []
     assert (balance(member), pending(member)) == (50, 0)
     assert wrong() == []
 
@@ -54,7 +54,7 @@ def test_promises_granted_side_by_side_are_granted_once(app, a_member, now):
         promise(member, f"gift-{member}", 10, now, now)
 
     def grant():
-        return len(points.activate_due(now=now, expires_at=None))
+        return len(points.activate_due(now=now))
 
     outcomes = together(app, [grant] * 6)
     assert sum(outcomes) == 4, outcomes
@@ -68,7 +68,7 @@ def test_a_promise_to_a_closed_account_does_not_hold_up_the_others(a_member, now
     promise(open_one, "to the open", 10, now, now)
     by_hand(sa.update(Account).where(Account.member_id == closed).values(state="closed"))
 
-    granted = points.activate_due(now=now, expires_at=None)
+    granted = points.activate_due(now=now)
 
     assert [each.member_id for each in granted] == [open_one]
     assert (balance(closed), pending(closed)) == (0, 0)

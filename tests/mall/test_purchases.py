@@ -19,7 +19,7 @@ from models import (
     Tier,
     TierChange,
 )
-from tests.makers import a_key
+from tests.makers import a_key, points_last_months
 from tests.mall.books import (
     DAY,
     MOMENT,
@@ -161,12 +161,12 @@ def test_an_entry_says_where_by_whom_and_for_which_receipt(a_member, buy, stores
     ]
 
 
-def test_points_expire_as_the_shop_says(a_member, buy, tune, now):
+def test_points_expire_as_the_shop_says(a_member, buy, now):
     member = a_member()
     buy(member, 100, "a year")
-    tune("points_last_months", 1)
+    points_last_months(1)
     buy(member, 100, "a month")
-    tune("points_last_months", 0)
+    points_last_months(0)
     buy(member, 100, "for ever")
 
     assert [end for (end,) in rows(Lot.expires_at, order=Lot.id)] == [

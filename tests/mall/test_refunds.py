@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mall import clock, purchases, refunds, shop
+from mall import clock, purchases, receipts, refunds, shop
 from mall.errors import NotFound, RefundTooLarge
 from mall.idempotency import Replayed
 from mall.purchases import Receipt
@@ -147,7 +147,8 @@ def test_however_it_is_cut_the_parts_add_up_to_the_whole(parts, awarded):
     total = left = sum(parts)
     lost = 0
     for part in parts:
-        lost += refunds._lost(awarded, left, left - part, total)
+        receipt = receipts.Receipt(total, awarded, awarded)
+        lost += receipt.points_kept({}, left) - receipt.points_kept({}, left - part)
         left -= part
         assert 0 <= lost <= awarded
 

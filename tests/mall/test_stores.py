@@ -54,12 +54,12 @@ def test_codes_are_looked_up_and_opened_only_where_asked(now):
 
 
 def test_a_setting_is_the_shops_own_or_the_default(app):
-    assert shop.setting("points_last_months") == 12
+    assert shop.setting("give_back_grace_days") == 7
 
-    shop.tune("points_last_months", 3)
-    shop.tune("points_last_months", 6)
+    shop.tune("give_back_grace_days", 3)
+    shop.tune("give_back_grace_days", 6)
 
-    assert shop.setting("points_last_months") == 6
+    assert shop.setting("give_back_grace_days") == 6
     with pytest.raises(AssertionError):
         shop.tune("unknown", 1)
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from mall import clock, points, shop
+from mall import clock, expiry_policies, points
 from models import Account, LedgerEntry, TierChange
-from tests.makers import grant
+from tests.makers import grant, points_last_months
 from tests.mall.books import balance, by_hand, give, lots, one, rows, spend, wrong
 from tests.mall.together import together
 
@@ -115,16 +115,16 @@ def test_defect_30_spending_points_lowers_no_tier(a_member, as_staff):
     assert rows(*account, where=[Account.member_id == member]) == [(1000, "silver")]
 
 
-def test_defect_31_points_expire_by_their_date_and_a_shop_may_have_no_rule(a_member, now, tune):
+def test_defect_31_points_expire_by_their_date_and_a_shop_may_have_no_rule(a_member, now):
     member = a_member()
     give(member, 10, "made first", expires_at=now + timedelta(days=9), now=now)
     give(member, 10, "ends first", expires_at=now + timedelta(days=1), now=now)
-    tune("points_last_months", 0)
+    points_last_months(0)
 
     spend(member, 5, "some", now=now)
     gone = points.expire_due(now=now + timedelta(days=2))
 
-    assert shop.points_expire_at(now) is None
+    assert expiry_policies.in_force().life("base", now).expires_at is None
     assert gone == 5 and [left for left, _ in lots(member)] == [10, 0] and wrong() == []
 
 

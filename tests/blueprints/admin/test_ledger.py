@@ -39,6 +39,7 @@ def test_a_busy_shop_adds_up(busy_shop):
             "transfer": 0,
             "hold": 0,
             "refund": 0,
+            "payment": 0,
             "members": 1189,
         },
         "mismatches": [],
