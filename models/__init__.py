@@ -2,6 +2,7 @@
 
 from models.alarms import Alarm, BalanceSettlement
 from models.base import db
+from models.benefits import Benefit, BenefitEntry
 from models.bundles import Bundle, GivenBundle
 from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
@@ -17,6 +18,14 @@ from models.referrals import CodeImage, Referral
 from models.rewards import LimitCounter, Reward, StockMove
 from models.shop import CheckInLadder, CheckInRule, EarningRule, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
+from models.tier_rules import (
+    GrowthCount,
+    TierGrant,
+    TierPerks,
+    TierQuota,
+    TierRule,
+    TierStanding,
+)
 from models.tiers import GrowthEntry, Tier, TierChange
 from models.transfers import Transfer
 from models.vouchers import Voucher
@@ -25,6 +34,8 @@ __all__ = [
     "Account",
     "Alarm",
     "BalanceSettlement",
+    "Benefit",
+    "BenefitEntry",
     "Bundle",
     "CheckIn",
     "CheckInLadder",
@@ -37,6 +48,7 @@ __all__ = [
     "Failure",
     "GateMark",
     "GivenBundle",
+    "GrowthCount",
     "GrowthEntry",
     "Hold",
     "IdempotencyKey",
@@ -63,6 +75,11 @@ __all__ = [
     "Tally",
     "Tier",
     "TierChange",
+    "TierGrant",
+    "TierPerks",
+    "TierQuota",
+    "TierRule",
+    "TierStanding",
     "Transfer",
     "Voucher",
     "db",
