@@ -29,9 +29,6 @@ class Rule:
         """Points for a bill: whole yuan first, so that no bill earns for part of one."""
         return self._earned(amount_fen, self.points_per_yuan)
 
-    def growth(self, amount_fen: int) -> int:
-        return self._earned(amount_fen, self.growth_per_yuan)
-
     def _earned(self, amount_fen: int, per_yuan: int) -> int:
         if amount_fen < self.min_amount_fen:
             return 0

@@ -14,6 +14,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from mall import (
+    benefits,
     checkins,
     clock,
     codes,
@@ -25,6 +26,7 @@ from mall import (
     reactions,
     redemptions,
     referrals,
+    tiers,
     vouchers,
 )
 from mall.guards import skew
@@ -85,6 +87,16 @@ def repair_streaks() -> int:
     return _until_done(lambda: checkins.repair(now=clock.now()))
 
 
+def review_tiers() -> int:
+    """Put new tier rules in force, end grants, review who keeps a tier and who does not."""
+    return _until_done(lambda: tiers.review(now=clock.now()))
+
+
+def expire_benefits() -> int:
+    """Write off uses of benefits whose period is over."""
+    return _until_done(lambda: benefits.expire_due(now=clock.now()))
+
+
 def watch_clocks() -> int:
     """Warn where this machine's clock or Redis' is not the database's."""
     return skew.watch()
@@ -105,6 +117,8 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "expire-holds": (expire_holds, timedelta(seconds=EXPIRE_EVERY_S)),
     "prove-ledger": (prove_ledger, crontab(hour="4", minute="10")),
     "repair-streaks": (repair_streaks, timedelta(seconds=REPAIR_EVERY_S)),
+    "review-tiers": (review_tiers, timedelta(seconds=EXPIRE_EVERY_S)),
+    "expire-benefits": (expire_benefits, timedelta(seconds=EXPIRE_EVERY_S)),
     "watch-clocks": (watch_clocks, timedelta(seconds=EXPIRE_EVERY_S)),
     "prune": (prune, crontab(minute="35")),
 }

@@ -1,7 +1,7 @@
 """Purchases: a receipt earns points and growth, once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +55,7 @@ def record_receipts(receipts: Sequence[Receipt], *, now: datetime) -> list[Recor
     if not receipts:
         return []
     rule = earning_rules.in_force(now=now)
+    growth = tiers.in_force()
     with atomic() as transaction:
         book = points.open_book([receipt.member_id for receipt in receipts], now=now)
         for receipt in receipts:
@@ -62,17 +63,17 @@ def record_receipts(receipts: Sequence[Receipt], *, now: datetime) -> list[Recor
         statement = insert(Purchase).on_conflict_do_nothing()
         added = transaction.execute(
             statement.returning(Purchase.id, Purchase.store_id, Purchase.receipt_no),
-            [_row(receipt, rule, now) for receipt in receipts],
+            [_row(receipt, rule, growth, now) for receipt in receipts],
         )
         ids = {(row.store_id, row.receipt_no): row.id for row in added}
-        recorded = _award(ids, receipts, rule, book)
+        recorded = _award(ids, receipts, rule, growth, book)
         book.write()
-        _grow(recorded, now)
+        recorded = _grow(recorded, now)
         record_many([_fact(each) for each in recorded], now=now)
     return recorded
 
 
-def _row(receipt: Receipt, rule: Rule | None, now: datetime) -> dict[str, Any]:
+def _row(receipt: Receipt, rule: Rule | None, growth: tiers.Rules, now: datetime) -> dict[str, Any]:
     return {
         "store_id": receipt.store_id,
         "receipt_no": receipt.receipt_no,
@@ -81,7 +82,7 @@ def _row(receipt: Receipt, rule: Rule | None, now: datetime) -> dict[str, Any]:
         "channel": receipt.channel,
         "items": list(receipt.items),
         "points_awarded": rule.points(receipt.amount_fen) if rule else 0,
-        "growth_awarded": rule.growth(receipt.amount_fen) if rule else 0,
+        "growth_awarded": growth.of_spend(receipt.amount_fen),
         "staff_id": receipt.staff_id,
         "paid_at": receipt.paid_at,
         "created_at": now,
@@ -92,6 +93,7 @@ def _award(
     ids: dict[tuple[int, str], int],
     receipts: Sequence[Receipt],
     rule: Rule | None,
+    growth: tiers.Rules,
     book: points.Book,
 ) -> list[Recorded]:
     expires_at = shop.points_expire_at(book.now)
@@ -111,17 +113,18 @@ def _award(
             store_id=receipt.store_id,
         )
         balance = book.grant(receipt.member_id, earned, cause, expires_at=expires_at)
-        growth = rule.growth(receipt.amount_fen) if rule else 0
-        recorded.append(Recorded(purchase_id, receipt, earned, growth, balance))
+        grown = growth.of_spend(receipt.amount_fen)
+        recorded.append(Recorded(purchase_id, receipt, earned, grown, balance))
     return recorded
 
 
-def _grow(recorded: Sequence[Recorded], now: datetime) -> None:
-    growths = [
-        tiers.Growth(each.receipt.member_id, each.growth, "purchase", "purchase", str(each.id))
+def _grow(recorded: Sequence[Recorded], now: datetime) -> list[Recorded]:
+    bought = [
+        tiers.Bought(each.receipt.member_id, each.id, each.growth, each.receipt.paid_at)
         for each in recorded
     ]
-    tiers.grow_many(growths, now=now)
+    grown = tiers.grow_by_receipts(bought, now=now)
+    return [replace(each, growth=grown[each.id]) for each in recorded]
 
 
 def _fact(each: Recorded) -> Purchased:

@@ -8,9 +8,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import bundles, events, points, redemptions, referrals
+from mall import bundles, events, points, redemptions, referrals, tier_gifts, tiers
 from mall.atomic import Transaction, atomic
-from mall.events import Fact, Purchased, RedemptionCancelled, UnitsGiven
+from mall.events import (
+    CheckedIn,
+    Fact,
+    Purchased,
+    Redeemed,
+    RedemptionCancelled,
+    TierChanged,
+    UnitsGiven,
+)
 from models import Event, EventReaction
 from models.base import db, insert
 
@@ -38,8 +46,11 @@ def tell_gate_of_gift(fact: Fact, *, now: datetime) -> None:
 Reaction = Callable[..., None]
 ON: dict[type[Fact], list[Reaction]] = {
     Purchased: [referrals.qualify],
-    RedemptionCancelled: [tell_gate],
+    RedemptionCancelled: [tell_gate, tiers.undo_by_fact],
     UnitsGiven: [tell_gate_of_gift],
+    CheckedIn: [tiers.grow_by_fact],
+    Redeemed: [tiers.grow_by_fact],
+    TierChanged: [tier_gifts.give_for_tier],
 }
 
 
@@ -87,7 +98,7 @@ def _tell_together(told: list[Told], now: datetime) -> int:
         if not _alone(transaction):
             return 0
         facts = [each.fact for each in told]
-        points.open_book(referrals.concerned(facts), now=now)  # sorted, before any of them
+        points.open_book(_concerned(facts), now=now)  # sorted, before any of them
         fresh = _note([(each, reaction) for each in told for reaction in each.reactions], now)
         for each in told:
             for reaction in each.reactions:
@@ -95,6 +106,12 @@ def _tell_together(told: list[Told], now: datetime) -> int:
                     reaction(each.fact, now=now)
         _update([each.id for each in told], done_at=now)
     return len(told)
+
+
+def _concerned(facts: list[Fact]) -> set[int]:
+    """Whose accounts some reaction to some of the facts will lock."""
+    of_tiers = tiers.concerned(facts) | tier_gifts.concerned(facts)
+    return referrals.concerned(facts) | of_tiers
 
 
 def _alone(transaction: Transaction) -> bool:

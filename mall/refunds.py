@@ -15,7 +15,7 @@ from mall.errors import NotFound, RefundTooLarge
 from mall.events import Refunded, record
 from mall.idempotency import Answer, Key
 from mall.points import Book, Cause, TakenBack
-from mall.tiers import Growth
+from mall.tiers import Bought
 from models import LedgerEntry, Purchase, Refund, Staff, db
 from models.base import insert
 
@@ -34,7 +34,10 @@ def refund(purchase_id: int, amount_fen: int, *, clerk: Staff, key: Key, now: da
         refund_id = _next_id(purchase_id, purchase.refunded_fen)
         taken = _take_points(book, purchase, refund_id, owed, f"staff:{clerk.id}")
         book.write()
-        tiers.grow_many([Growth(member_id, -growth, "refund", "refund", refund_id)], now=now)
+        bought = Bought(member_id, purchase_id, purchase.growth_awarded, purchase.paid_at)
+        growth = tiers.shrink_by_refund(
+            bought, growth=growth, refund_id=refund_id, whole=not after_fen, now=now
+        )
         row = {
             "purchase_id": purchase_id,
             "amount_fen": amount_fen,
@@ -69,6 +72,7 @@ def _reduce(purchase_id: int, amount_fen: int) -> Any:
         Purchase.refunded_fen,
         Purchase.points_awarded,
         Purchase.growth_awarded,
+        Purchase.paid_at,
         Purchase.store_id,
     )
     left = Purchase.amount_fen - Purchase.refunded_fen

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from mall import clock
 from mall.atomic import atomic
-from models import CheckInLadder, CheckInRule, EarningRule, ShopSetting, Tier
+from models import CheckInLadder, CheckInRule, EarningRule, ShopSetting, Tier, TierRule
 from models.base import db, insert
 
 DEFAULTS: dict[str, Any] = {
@@ -85,6 +85,19 @@ def open_shop(*, now: datetime) -> None:
             min_amount_fen=0,
             published_at=now,
         )
+        _add(TierRule, **_first_tier_rules(now))
+
+
+def _first_tier_rules(now: datetime) -> dict[str, Any]:
+    """A point of growth a yuan, counted for ever, reviewed never."""
+    growth = {"growth_per_yuan": 1, "growth_per_visit": 0, "min_amount_fen": 0, "activities": []}
+    parts = ("spend", "visit", "activity")
+    weights = {f"{part}_weight_percent": 100 for part in parts}
+    window = {"window_kind": "ever", "window_days": 365, "grace_days": 0}
+    rest = {"review_policy": "one_step", "recount": False, "thresholds": {}, "note": ""}
+    moments = ("created_at", "published_at", "effective_at", "applied_at", "settled_at")
+    marks = {"version": 1, "after_member_id": 0, **dict.fromkeys(moments, now)}
+    return {**growth, **weights, **window, **rest, **marks}
 
 
 def _add(model: Any, **values: Any) -> None:

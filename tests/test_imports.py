@@ -26,7 +26,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "code_images",
         "limits",
     ),
-    ("points", "rewards", "vouchers", "gates"),
+    ("points", "rewards", "vouchers", "gates", "benefits"),
     ("bundles",),
     (
         "checkins",
@@ -37,6 +37,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "refunds",
         "holds",
         "transfers",
+        "tier_gifts",
     ),
     ("login", "scans", "imports", "ledger", "demo"),
     ("reactions",),

@@ -11,6 +11,7 @@ from blueprints.admin import (
     redemptions,
     rewards,
     settings,
+    tiers,
 )
 from blueprints.auth import admins_only
 from blueprints.contract import Blueprint
@@ -28,5 +29,6 @@ for child in (
     settings,
     checkins,
     bundles,
+    tiers,
 ):
     bp.register_blueprint(child.bp)

@@ -10,10 +10,11 @@ from blueprints.shopper import (
     redemptions,
     referrals,
     rewards,
+    tiers,
     transfers,
 )
 
 bp = Blueprint("shopper", __name__, url_prefix="/api/v1", description="The mini-program")
 bp.before_request(shopper_only)
-for child in (members, points, checkins, rewards, redemptions, referrals, transfers, gifts):
+for child in (members, points, checkins, rewards, redemptions, referrals, transfers, gifts, tiers):
     bp.register_blueprint(child.bp)

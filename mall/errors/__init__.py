@@ -72,6 +72,18 @@ from mall.errors.rewards import (
     TierTooLow,
     TooManyUnits,
 )
+from mall.errors.tiers import (
+    BaseTierFixed,
+    BenefitExpired,
+    BenefitUsedUp,
+    BenefitUseKnown,
+    GrantEnded,
+    GrantInThePast,
+    RuleOutdated,
+    RulePublished,
+    TierTaken,
+    UnknownTier,
+)
 from mall.errors.till import (
     CodeExpired,
     CodeInvalid,
@@ -153,4 +165,14 @@ __all__ = [
     "VoucherLocked",
     "VoucherUsed",
     "VoucherVoid",
+    "BaseTierFixed",
+    "BenefitExpired",
+    "BenefitUseKnown",
+    "BenefitUsedUp",
+    "GrantEnded",
+    "GrantInThePast",
+    "RuleOutdated",
+    "RulePublished",
+    "TierTaken",
+    "UnknownTier",
 ]
