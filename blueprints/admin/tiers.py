@@ -14,6 +14,7 @@ from blueprints.contract import (
     Out,
     Pattern,
     YesOrNo,
+    an_id_asked,
     idempotent,
     moment,
     reply,
@@ -24,7 +25,7 @@ from blueprints.contract import (
 )
 from blueprints.pages import PageArgs, page, page_of
 from blueprints.tier_shapes import AdminTierOut, TierChangeOut, change_view
-from mall import clock, members, tiers
+from mall import clock, tiers
 from mall.errors import IfMatchMissing, Malformed
 from models import TierChange, TierGrant, TierRule
 from models.tier_rules import PERIODS, POLICIES, WINDOWS
@@ -307,13 +308,21 @@ class TierGrantOut(Out):
     ended_at = moment(allow_none=True)
 
 
-@bp.get("/members/<id:member_id>/tier-grants")
-@bp.arguments(PageArgs(), location="query")
+class OfMemberArgs(PageArgs):
+    member_id = an_id_asked()
+
+
+def _of(model: Any, args: dict) -> sa.Select[Any]:
+    query = sa.select(model)
+    return query.where(model.member_id == args["member_id"]) if "member_id" in args else query
+
+
+@bp.get("/tier-grants")
+@bp.arguments(OfMemberArgs(), location="query")
 @bp.response(200, page_of(TierGrantOut, "TierGrantPage")())
-def list_tier_grants(args: dict, member_id: int):
-    """Tiers that a member was given by hand, newest first."""
-    query = sa.select(TierGrant).where(TierGrant.member_id == members.find(member_id).id)
-    return page(query, TierGrant.id, tiers.grants.view, args)
+def list_tier_grants(args: dict):
+    """Tiers given by hand, newest first; `?member_id=` are those of one."""
+    return page(_of(TierGrant, args), TierGrant.id, tiers.grants.view, args)
 
 
 @bp.post("/members/<id:member_id>/tier-grants")
@@ -336,10 +345,17 @@ def revoke_tier_grant(body: dict, grant_id: int, *, key):
     return reply(tiers.grants.revoke(grant_id, **who, now=clock.now()))
 
 
-@bp.get("/members/<id:member_id>/tier-changes")
-@bp.arguments(PageArgs(), location="query")
-@bp.response(200, page_of(TierChangeOut, "TierChangePage")())
-def list_tier_changes(args: dict, member_id: int):
-    """How a member came to a tier, newest first: from which source, what for, by whom."""
-    query = sa.select(TierChange).where(TierChange.member_id == members.find(member_id).id)
-    return page(query, TierChange.id, change_view, args)
+class AdminTierChangeOut(TierChangeOut):
+    member_id = fields.Integer()
+
+
+@bp.get("/tier-changes")
+@bp.arguments(OfMemberArgs(), location="query")
+@bp.response(200, page_of(AdminTierChangeOut, "TierChangePage")())
+def list_tier_changes(args: dict):
+    """Who came to which tier, newest first: from which source, what for, by whom."""
+
+    def view(change: TierChange) -> dict:
+        return {**change_view(change), "member_id": change.member_id}
+
+    return page(_of(TierChange, args), TierChange.id, view, args)

@@ -198,7 +198,21 @@ def undo_by_fact(fact: Fact, *, now: datetime) -> None:
         if given is None:
             return
         at = given.earned_at or given.created_at
-        _count(fact.member_id, clock.business_day(at), REDEEM, -1, -given.delta_value)
+        day = clock.business_day(at)
+        value = min(given.delta_value, _given(fact.member_id, day, REDEEM))
+        _uncount(fact.member_id, day, REDEEM, value)
         ref = (REDEEM, _cause(fact))
-        back = Growth(fact.member_id, -given.delta_value, "activity_back", *ref, at)
+        back = Growth(fact.member_id, -value, "activity_back", *ref, at)
         grow_many([back], now=now)
+
+
+def _uncount(member_id: int, day: date, kind: str, value: int) -> None:
+    """Count something as not done, and what it gave as not given."""
+    table = table_of(GrowthCount)
+    less = {"times": table.c.times - 1, "growth_value": table.c.growth_value - value}
+    with atomic() as transaction:
+        transaction.execute(
+            sa.update(table)
+            .where(table.c.member_id == member_id, table.c.day == day, table.c.kind == kind)
+            .values(**less)
+        )

@@ -21,6 +21,28 @@ REWARD = {
     "voucher_lasts_days": 1,
 }
 
+QUOTA = {"code": "trial", "name": "试用", "uses": 1, "period": "month"}
+TIER = {
+    "name": "白金会员",
+    "growth_min": 9000,
+    "discount_percent": 1,
+    "points_percent": 200,
+    "early_access_hours": 1,
+    "quotas": [QUOTA],
+}
+TIER_RULE = {
+    "growth_per_yuan": 1,
+    "growth_per_visit": 1,
+    "min_amount_fen": 1,
+    "activities": [{"kind": "check_in", "growth": 1, "daily_cap": 1}],
+    "spend_weight_percent": 1,
+    "visit_weight_percent": 1,
+    "activity_weight_percent": 1,
+    "window_days": 1,
+    "grace_days": 1,
+    "thresholds": [{"tier": "silver", "growth_min": 2}],
+}
+
 
 class Call(NamedTuple):
     """A call with a JSON body; the numbers in its path may be nobody's."""
@@ -85,6 +107,15 @@ CALLS = (
     Call("POST", "/admin/ledger/alarms/1/clearance", "admin", {"note": "已核对"}),
     Call("POST", "/admin/checkin-rules", "admin", {"items": [{"points": 1, "bonus_points": 1}]}),
     Call("POST", "/admin/bundles", "admin", {"code": "b", "name": "礼包", "points": 1}),
+    Call("POST", "/admin/tiers", "admin", {"code": "platinum", **TIER}),
+    Call("PATCH", "/admin/tiers/silver", "admin", TIER, keyed=False),
+    Call("POST", "/admin/tier-rules", "admin", TIER_RULE),
+    Call("PATCH", "/admin/tier-rules/1", "admin", TIER_RULE, keyed=False),
+    Call("POST", "/admin/tier-rules/1/publication", "admin", {}),
+    Call("POST", "/admin/members/1/tier-grants", "admin", {"tier": "gold", "reason": "补偿"}),
+    Call("POST", "/admin/tier-grants/1/revocation", "admin", {}),
+    Call("POST", "/clerk/benefits/trial/use", "clerk", {"member_id": 1}),
+    Call("POST", "/clerk/benefit-uses/1/undo", "clerk", {}),
     Call("POST", "/admin/outages", "admin", {"day": "2020-01-01", "note": "机房断电"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )

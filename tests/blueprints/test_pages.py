@@ -24,6 +24,10 @@ LISTS = {
     "/admin/outages": "admin",
     "/admin/bundles": "admin",
     "/me/gifts": "shopper",
+    "/me/tier/changes": "shopper",
+    "/admin/tier-rules": "admin",
+    "/admin/tier-grants": "admin",
+    "/admin/tier-changes": "admin",
 }
 WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}
@@ -32,8 +36,11 @@ NAMELESS = {"/me/referrals"}  # a friend has no id that is another's to know
 
 @pytest.fixture
 def full_shop(busy_shop):
-    """A busy shop with points held and alarms raised."""
+    """A busy shop with points held, alarms raised, tiers given by hand and rules drafted."""
     admin, shopper = busy_shop["admin"], busy_shop["shopper"]
+    for tier in ("silver", "gold", "diamond"):
+        admin.post(f"/admin/members/{shopper.id}/tier-grants", {"tier": tier, "reason": "补偿"})
+        admin.post("/admin/tier-rules", {"note": tier})
     for number in range(3):
         admin.post(f"/admin/members/{shopper.id}/holds", {"points": 1, "reason": "争议"})
         figures = {"expected": "1", "actual": "2", "found_at": clock.now()}
