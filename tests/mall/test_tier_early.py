@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from mall import clock, redemptions, tiers
+from mall import clock, tiers
 from mall.errors import NotOpenYet
+from mall.redemptions.redeem import commit_many, enter_many
 from models import Account
 from tests.mall.books import ask, by_hand, trades
 
@@ -20,9 +21,9 @@ def test_who_lost_the_tier_between_the_door_and_the_till_waits_like_others(
     tiers.perks.change("gold", values, version=0, staff_id=hired["admin"], now=now)
     by_hand(sa.update(Account).values(tier_code="gold"))
     reward = a_shelf(opens_at=now + timedelta(hours=1))
-    (ticket,) = redemptions.enter_many([ask(member, reward)], now=now)
+    (ticket,) = enter_many([ask(member, reward)], now=now)
 
     by_hand(sa.update(Account).values(tier_code="base"))
-    (outcome,) = redemptions.commit_many([ticket], now=now)
+    (outcome,) = commit_many([ticket], now=now)
 
     assert isinstance(outcome, NotOpenYet) and trades() == 0
