@@ -9,6 +9,7 @@ KINDS = {
     "check_in_bonus": ("连续签到奖励", "Sign-in streak bonus"),
     "make_up": ("补签", "A day made up"),
     "make_up_back": ("停服补偿，补签积分退回", "The shop was down, a make-up's price returned"),
+    "event": ("活动奖励", "Points for taking part"),
     "redeem": ("兑换礼品", "Traded for a reward"),
     "cancel": ("取消兑换，积分退回", "Redemption cancelled, points returned"),
     "bundle": ("礼包", "A gift"),

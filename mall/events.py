@@ -1,7 +1,7 @@
 """Facts. A verb records what it made true, in its own transaction; mall/reactions.py answers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -12,10 +12,11 @@ from models.base import insert
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that became true for a member."""
+    """Something that became true for a member. `id` is its row's, once it is told."""
 
     kind: ClassVar[str]
     member_id: int
+    id: int | None = field(default=None, kw_only=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def record_many(facts: Sequence[Fact], *, now: datetime) -> None:
 
 def _row(fact: Fact, now: datetime) -> dict[str, object]:
     payload = asdict(fact)
+    payload.pop("id")
     return {
         "kind": fact.kind,
         "member_id": payload.pop("member_id"),
@@ -146,4 +148,4 @@ def _row(fact: Fact, now: datetime) -> dict[str, object]:
 def read(event: Event) -> Fact:
     """The fact a row holds."""
     fields: dict[str, Any] = {"member_id": event.member_id, **event.payload}
-    return KINDS[event.kind](**fields)
+    return KINDS[event.kind](**fields, id=event.id)

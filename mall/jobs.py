@@ -22,6 +22,7 @@ from mall import (
     holds,
     idempotency,
     ledger,
+    packs,
     points,
     reactions,
     redemptions,
@@ -77,6 +78,11 @@ def expire_holds() -> int:
     return _until_done(lambda: holds.expire_due(now=clock.now()))
 
 
+def give_birthday_packs() -> int:
+    """Give members what their birthday brings, once a year."""
+    return _until_done(lambda: packs.birthdays(now=clock.now()))
+
+
 def prove_ledger() -> int:
     """Prove the ledger; what does not add up becomes an alarm."""
     return len(ledger.prove(now=clock.now())["mismatches"])
@@ -115,6 +121,7 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "expire-points": (expire_points, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-vouchers": (expire_vouchers, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-holds": (expire_holds, timedelta(seconds=EXPIRE_EVERY_S)),
+    "birthday-packs": (give_birthday_packs, crontab(minute="20")),
     "prove-ledger": (prove_ledger, crontab(hour="4", minute="10")),
     "repair-streaks": (repair_streaks, timedelta(seconds=REPAIR_EVERY_S)),
     "review-tiers": (review_tiers, timedelta(seconds=EXPIRE_EVERY_S)),

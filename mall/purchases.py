@@ -7,15 +7,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, earning_rules, points, shop, tiers
+from mall import clock, earning, points, shop, tiers
 from mall.atomic import atomic
-from mall.earning_rules import Rule
+from mall.earning import Awarded, Bill
 from mall.errors import NotFound, ReceiptKnown
 from mall.events import Purchased, record_many
 from mall.idempotency import Answer, Key
-from mall.points import Cause
+from mall.points import Book, Cause, Promise
 from models import Purchase, Staff, db
-from models.base import insert
+from models.base import insert, table_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Receipt:
     def actor(self) -> str:
         return f"staff:{self.staff_id}" if self.staff_id else "system"
 
+    @property
+    def bill(self) -> Bill:
+        day = clock.business_day(self.paid_at)
+        return Bill(self.amount_fen, day, self.store_id, self.items)
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -42,9 +47,10 @@ class Recorded:
 
     id: int
     receipt: Receipt
-    points: int
+    awarded: Awarded
     growth: int
     balance_after: int
+    pending_until: datetime | None = None
 
 
 def record_receipts(receipts: Sequence[Receipt], *, now: datetime) -> list[Recorded]:
@@ -54,8 +60,6 @@ def record_receipts(receipts: Sequence[Receipt], *, now: datetime) -> list[Recor
     """
     if not receipts:
         return []
-    rule = earning_rules.in_force(now=now)
-    growth = tiers.in_force()
     with atomic() as transaction:
         book = points.open_book([receipt.member_id for receipt in receipts], now=now)
         for receipt in receipts:
@@ -63,17 +67,18 @@ def record_receipts(receipts: Sequence[Receipt], *, now: datetime) -> list[Recor
         statement = insert(Purchase).on_conflict_do_nothing()
         added = transaction.execute(
             statement.returning(Purchase.id, Purchase.store_id, Purchase.receipt_no),
-            [_row(receipt, rule, growth, now) for receipt in receipts],
+            [_row(receipt, now) for receipt in receipts],
         )
         ids = {(row.store_id, row.receipt_no): row.id for row in added}
-        recorded = _award(ids, receipts, rule, growth, book)
+        recorded = _award(_new(receipts, ids), book)
         book.write()
+        _remember(recorded)
         recorded = _grow(recorded, now)
         record_many([_fact(each) for each in recorded], now=now)
     return recorded
 
 
-def _row(receipt: Receipt, rule: Rule | None, growth: tiers.Rules, now: datetime) -> dict[str, Any]:
+def _row(receipt: Receipt, now: datetime) -> dict[str, Any]:
     return {
         "store_id": receipt.store_id,
         "receipt_no": receipt.receipt_no,
@@ -81,41 +86,72 @@ def _row(receipt: Receipt, rule: Rule | None, growth: tiers.Rules, now: datetime
         "amount_fen": receipt.amount_fen,
         "channel": receipt.channel,
         "items": list(receipt.items),
-        "points_awarded": rule.points(receipt.amount_fen) if rule else 0,
-        "growth_awarded": growth.of_spend(receipt.amount_fen),
+        "lines": [],
+        "points_awarded": 0,
+        "growth_awarded": 0,
         "staff_id": receipt.staff_id,
         "paid_at": receipt.paid_at,
         "created_at": now,
     }
 
 
-def _award(
-    ids: dict[tuple[int, str], int],
-    receipts: Sequence[Receipt],
-    rule: Rule | None,
-    growth: tiers.Rules,
-    book: points.Book,
-) -> list[Recorded]:
+def _new(receipts: Sequence[Receipt], ids: dict[tuple[int, str], int]) -> list[tuple[int, Receipt]]:
+    """Those that were not in the books, with their ids."""
+    found = [(ids.pop((each.store_id, each.receipt_no), 0), each) for each in receipts]
+    return [(id_, receipt) for id_, receipt in found if id_]
+
+
+def _award(receipts: Sequence[tuple[int, Receipt]], book: Book) -> list[Recorded]:
+    """Grant what receipts earn, or promise it where their rules say later."""
     expires_at = shop.points_expire_at(book.now)
-    recorded = []
-    for receipt in receipts:
-        purchase_id = ids.pop((receipt.store_id, receipt.receipt_no), None)
-        if purchase_id is None:
-            continue
-        earned = rule.points(receipt.amount_fen) if rule else 0
-        cause = Cause(
-            "purchase",
-            "purchase",
-            str(purchase_id),
-            receipt.actor,
-            rule=rule.label if rule else "",
-            rule_version=rule.version if rule else 0,
-            store_id=receipt.store_id,
-        )
-        balance = book.grant(receipt.member_id, earned, cause, expires_at=expires_at)
+    bills = [(receipt.member_id, receipt.bill) for _, receipt in receipts]
+    decided, counted = earning.of_receipts(bills, book)
+    recorded, promised, growth = [], [], tiers.in_force()
+    for (id_, receipt), awarded in zip(receipts, decided, strict=True):
+        due_at, cause = awarded.due_at(book.now), _cause(id_, receipt, awarded)
         grown = growth.of_spend(receipt.amount_fen)
-        recorded.append(Recorded(purchase_id, receipt, earned, grown, balance))
+        if due_at is None:
+            balance = book.grant(receipt.member_id, awarded.points, cause, expires_at=expires_at)
+        else:
+            balance = book.account(receipt.member_id).balance_points
+            promised.append(Promise(receipt.member_id, awarded.points, cause, due_at))
+        recorded.append(Recorded(id_, receipt, awarded, grown, balance, due_at))
+    counted.write()
+    points.promise_many([each for each in promised if each.points], now=book.now)
     return recorded
+
+
+def _cause(purchase_id: int, receipt: Receipt, awarded: Awarded) -> Cause:
+    rule = awarded.main
+    return Cause(
+        *("purchase", "purchase", str(purchase_id), receipt.actor),
+        rule=rule.label if rule else "",
+        rule_version=rule.version if rule else 0,
+        store_id=receipt.store_id,
+    )
+
+
+def _remember(recorded: Sequence[Recorded]) -> None:
+    """Write down on the receipts what they earned, and why."""
+    table = table_of(Purchase)
+    rows = [
+        {
+            "purchase": each.id,
+            "lines": each.awarded.told(),
+            "points_awarded": each.awarded.points,
+            "growth_awarded": each.growth,
+        }
+        for each in recorded
+    ]
+    if rows:
+        with atomic() as transaction:
+            names = ("lines", "points_awarded", "growth_awarded")
+            transaction.execute(
+                sa.update(table)
+                .where(table.c.id == sa.bindparam("purchase"))
+                .values({name: sa.bindparam(name) for name in names}),
+                rows,
+            )
 
 
 def _grow(recorded: Sequence[Recorded], now: datetime) -> list[Recorded]:
@@ -147,19 +183,19 @@ def record_one(receipt: Receipt, *, key: Key, now: datetime) -> Answer:
         recorded = record_receipts([receipt], now=now)
         if not recorded:
             raise _known(receipt)
-        done = recorded[0]
-        rule = earning_rules.in_force(now=now)
-        lines = [{"rule": rule.label, "points": done.points}] if rule else []
-        return key.store(
-            201,
-            {
-                "id": done.id,
-                "points_awarded": done.points,
-                "growth_awarded": done.growth,
-                "balance_after": done.balance_after,
-                "lines": lines,
-            },
-        )
+        return key.store(201, _said(recorded[0]))
+
+
+def _said(done: Recorded) -> dict[str, Any]:
+    until = done.pending_until
+    return {
+        "id": done.id,
+        "points_awarded": done.awarded.points,
+        "points_pending_until": clock.rfc3339(until) if until and done.awarded.points else None,
+        "growth_awarded": done.growth,
+        "balance_after": done.balance_after,
+        "lines": [earning.told(line) for line in done.awarded.told()],
+    }
 
 
 def _known(receipt: Receipt) -> ReceiptKnown:

@@ -1,23 +1,35 @@
 """What follows from what, in one table; and the drain that makes each reaction happen once."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from mall import bundles, events, points, redemptions, referrals, tier_gifts, tiers
+from mall import (
+    bundles,
+    earning,
+    events,
+    packs,
+    points,
+    redemptions,
+    referrals,
+    tier_gifts,
+    tiers,
+)
 from mall.atomic import Transaction, atomic
 from mall.events import (
     CheckedIn,
     Fact,
+    Joined,
     Purchased,
     Redeemed,
     RedemptionCancelled,
     TierChanged,
     UnitsGiven,
+    VoucherUsed,
 )
 from models import Event, EventReaction
 from models.base import db, insert
@@ -44,12 +56,16 @@ def tell_gate_of_gift(fact: Fact, *, now: datetime) -> None:
 
 
 Reaction = Callable[..., None]
+PAYING: set[Reaction] = {earning.earn, packs.welcome}
+PAYING |= {tiers.grow_by_fact, tiers.undo_by_fact, tier_gifts.give_for_tier}
 ON: dict[type[Fact], list[Reaction]] = {
+    Joined: [packs.welcome, earning.earn],
+    CheckedIn: [earning.earn, tiers.grow_by_fact],
+    Redeemed: [earning.earn, tiers.grow_by_fact],
+    VoucherUsed: [earning.earn],
     Purchased: [referrals.qualify],
     RedemptionCancelled: [tell_gate, tiers.undo_by_fact],
     UnitsGiven: [tell_gate_of_gift],
-    CheckedIn: [tiers.grow_by_fact],
-    Redeemed: [tiers.grow_by_fact],
     TierChanged: [tier_gifts.give_for_tier],
 }
 
@@ -68,7 +84,9 @@ def drain(*, now: datetime) -> int:
         .limit(DRAINED_AT_ONCE)
     )
     batch = db.session.scalars(waiting).all()
-    told = [Told(event.id, event.attempts, events.read(event)) for event in batch]
+    paying = {earning.earn: earning.kinds(now=now), packs.welcome: packs.kinds()}
+    paying[tiers.grow_by_fact] = tiers.kinds()
+    told = [_to_tell(event, paying) for event in batch]
     db.session.rollback()
     try:
         return _tell_together(told, now)
@@ -84,10 +102,18 @@ class Told:
     id: int
     attempts: int
     fact: Fact
+    reactions: tuple[Reaction, ...]
 
-    @property
-    def reactions(self) -> list[Reaction]:
-        return ON.get(type(self.fact), [])
+
+def _to_tell(event: Event, paying: Mapping[Reaction, Collection[str]]) -> Told:
+    """A fact with those who react; what the shop pays nothing for need not be remembered.
+
+    `paying` says of reactions that pay by rule which kinds of facts they pay for at this moment.
+    """
+    fact = events.read(event)
+    reactions = ON.get(type(fact), [])
+    who = [each for each in reactions if each not in paying or fact.kind in paying[each]]
+    return Told(event.id, event.attempts, fact, tuple(who))
 
 
 def _tell_together(told: list[Told], now: datetime) -> int:
@@ -97,8 +123,9 @@ def _tell_together(told: list[Told], now: datetime) -> int:
     with atomic() as transaction:
         if not _alone(transaction):
             return 0
-        facts = [each.fact for each in told]
-        points.open_book(_concerned(facts), now=now)  # sorted, before any of them
+        paid = {each.fact.member_id for each in told if PAYING & set(each.reactions)}
+        locked = referrals.concerned(each.fact for each in told) | paid
+        points.open_book(locked, now=now)  # sorted, before any of them
         fresh = _note([(each, reaction) for each in told for reaction in each.reactions], now)
         for each in told:
             for reaction in each.reactions:
@@ -106,12 +133,6 @@ def _tell_together(told: list[Told], now: datetime) -> int:
                     reaction(each.fact, now=now)
         _update([each.id for each in told], done_at=now)
     return len(told)
-
-
-def _concerned(facts: list[Fact]) -> set[int]:
-    """Whose accounts some reaction to some of the facts will lock."""
-    of_tiers = tiers.concerned(facts) | tier_gifts.concerned(facts)
-    return referrals.concerned(facts) | of_tiers
 
 
 def _alone(transaction: Transaction) -> bool:

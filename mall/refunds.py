@@ -4,6 +4,7 @@ What a receipt keeps is what it earned times the money that stays, rounded down;
 is cut into parts, the whole of it takes exactly what the receipt gave.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -101,8 +102,11 @@ def _lost(awarded: int, before_fen: int, after_fen: int, amount_fen: int) -> int
 
 
 def _take_points(book: Book, purchase: Any, refund_id: str, owed: int, actor: str) -> TakenBack:
-    if not owed:
-        return TakenBack(0, 0, book.account(purchase.member_id).balance_points)
+    """Take points back: first those that are still to come, then those that are there."""
+    pending = points.lower(("purchase", "purchase", str(purchase.id)), owed)
+    balance = book.account(purchase.member_id).balance_points
+    if owed == pending:
+        return TakenBack(pending, 0, balance)
     with atomic() as transaction:
         entry_id = transaction.execute(
             sa.select(LedgerEntry.id).where(
@@ -113,7 +117,8 @@ def _take_points(book: Book, purchase: Any, refund_id: str, owed: int, actor: st
         ).scalar_one()
     cause = Cause("refund", "refund", refund_id, actor, store_id=purchase.store_id)
     others: bool = shop.setting("take_back_from_other_lots")
-    return book.take_back(purchase.member_id, entry_id, owed, cause, from_others=others)
+    taken = book.take_back(purchase.member_id, entry_id, owed - pending, cause, from_others=others)
+    return replace(taken, points=taken.points + pending)
 
 
 def _view(id_: int, row: dict[str, Any], taken: TakenBack, after_fen: int) -> dict[str, Any]:

@@ -7,7 +7,15 @@ import sqlalchemy as sa
 
 from mall import clock
 from mall.atomic import atomic
-from models import CheckInLadder, CheckInRule, EarningRule, ShopSetting, Tier, TierRule
+from models import (
+    CheckInLadder,
+    CheckInRule,
+    EarningRule,
+    SettingChange,
+    ShopSetting,
+    Tier,
+    TierRule,
+)
 from models.base import db, insert
 
 DEFAULTS: dict[str, Any] = {
@@ -22,6 +30,11 @@ DEFAULTS: dict[str, Any] = {
     "take_back_from_other_lots": True,  # else what a refund can't take from its own lot is owed
     "transfer_points_per_day": 0,  # what a member may give others in a day; 0: nothing
     "hold_lasts_hours": 72,
+    "point_cost_fen_per_100": 100,  # what a hundred points cost the shop, for previews
+    "welcome_bundle": "",  # the code of what a newcomer is given; empty: nothing
+    "birthday_bundles": {},  # what a member of a tier is given; "" for every other tier
+    "birthday_window": "day",  # when: the day itself, its week or its month
+    "multiplier_stacking": "max",  # of multipliers that meet: max, sum or product
     "make_up_window_days": 7,
     "make_ups_per_month": 3,
     "make_up_price_points": 20,
@@ -47,17 +60,20 @@ def version_of(name: str) -> int:
     return 0 if row is None else row.version
 
 
-def tune(name: str, value: Any) -> None:
-    """Give a setting the shop's own value."""
+def tune(name: str, value: Any, *, staff_id: int | None = None, now: datetime | None = None) -> int:
+    """Give a setting the shop's own value; answers its version, which entries will name."""
     assert name in DEFAULTS, name
     statement = insert(ShopSetting).values(name=name, value=value, version=1)
     with atomic() as transaction:
-        transaction.execute(
-            statement.on_conflict_do_update(
-                index_elements=["name"],
-                set_={"value": statement.excluded.value, "version": ShopSetting.version + 1},
-            )
+        changed = statement.on_conflict_do_update(
+            index_elements=["name"],
+            set_={"value": statement.excluded.value, "version": ShopSetting.version + 1},
         )
+        version: int = transaction.execute(changed.returning(ShopSetting.version)).scalar_one()
+        change = {"name": name, "version": version, "value": value, "changed_by": staff_id}
+        row = {**change, "changed_at": now or clock.now()}
+        transaction.execute(insert(SettingChange).values(**row))
+    return version
 
 
 def points_expire_at(earned_at: datetime) -> datetime | None:
@@ -80,9 +96,13 @@ def open_shop(*, now: datetime) -> None:
             code="purchase",
             version=1,
             name="消费积分",
-            points_per_yuan=1,
+            kind="base",
+            trigger_kind="purchase",
+            priority=0,
+            active=True,
+            terms={"rate": {"points": 1, "per_fen": 100, "rounding": "full_units"}},
             growth_per_yuan=1,
-            min_amount_fen=0,
+            created_at=now,
             published_at=now,
         )
         _add(TierRule, **_first_tier_rules(now))

@@ -4,7 +4,6 @@ Keeping a tier gives none. Who falls and rises again is given it again only wher
 A rise that a refund undid takes its gifts back, as far as they are not used.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -18,11 +17,6 @@ from models import GivenBundle
 from models.base import table_of
 
 REF = "tier_gift"
-
-
-def concerned(facts: Iterable[Fact]) -> set[int]:
-    """Whose accounts `give` will lock for some facts."""
-    return {fact.member_id for fact in facts if isinstance(fact, TierChanged)}
 
 
 def give_for_tier(fact: Fact, *, now: datetime) -> None:

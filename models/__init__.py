@@ -6,6 +6,7 @@ from models.benefits import Benefit, BenefitEntry
 from models.bundles import Bundle, GivenBundle
 from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
+from models.earning import EarningCounter, EarningRule
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
 from models.gates import GateMark
 from models.holds import Hold
@@ -16,7 +17,7 @@ from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
 from models.referrals import CodeImage, Referral
 from models.rewards import LimitCounter, Reward, StockMove
-from models.shop import CheckInLadder, CheckInRule, EarningRule, ShopSetting, Store
+from models.shop import CheckInLadder, CheckInRule, SettingChange, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
 from models.tier_rules import (
     GrowthCount,
@@ -42,6 +43,7 @@ __all__ = [
     "CheckInRule",
     "CodeImage",
     "DebtEntry",
+    "EarningCounter",
     "EarningRule",
     "Event",
     "EventReaction",
@@ -67,6 +69,7 @@ __all__ = [
     "Referral",
     "Refund",
     "Reward",
+    "SettingChange",
     "ShopSetting",
     "Staff",
     "StaffSession",

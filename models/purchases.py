@@ -27,6 +27,7 @@ class Purchase(Model):
     amount_fen: Mapped[int]
     channel: Mapped[str] = mapped_column(sa.String(8))
     items: Mapped[list[Any]] = mapped_column(default=list)
+    lines: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     points_awarded: Mapped[Points]
     growth_awarded: Mapped[Points]
     refunded_fen: Mapped[int] = mapped_column(default=0, server_default="0")

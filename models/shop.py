@@ -31,24 +31,18 @@ class ShopSetting(Model):
     version: Mapped[int] = mapped_column(default=1, server_default="1")
 
 
-class EarningRule(Model):
-    """How a purchase earns. Versions are added, never changed: an entry names the one that made it."""
+class SettingChange(Model):
+    """A version of a setting, for ever: what it was set to, by whom and when."""
 
-    __tablename__ = "earning_rules"
-    __table_args__ = (
-        sa.UniqueConstraint("code", "version", name="uq_earning_rules_version"),
-        sa.CheckConstraint("points_per_yuan >= 0 AND growth_per_yuan >= 0", name="rates"),
-        sa.CheckConstraint("min_amount_fen >= 0", name="min_amount"),
-    )
+    __tablename__ = "setting_changes"
+    __table_args__ = (sa.UniqueConstraint("name", "version", name="uq_setting_changes_version"),)
 
     id: Mapped[Id]
-    code: Mapped[str] = mapped_column(sa.String(32))
+    name: Mapped[str] = mapped_column(sa.String(40))
     version: Mapped[int]
-    name: Mapped[str] = mapped_column(sa.String(64))
-    points_per_yuan: Mapped[int]
-    growth_per_yuan: Mapped[int]
-    min_amount_fen: Mapped[int] = mapped_column(default=0)
-    published_at: Mapped[datetime]
+    value: Mapped[Any] = mapped_column(Json)
+    changed_by: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"))
+    changed_at: Mapped[datetime | None]
 
 
 class CheckInLadder(Model):

@@ -4,6 +4,7 @@ from blueprints.admin import (
     adjustments,
     bundles,
     checkins,
+    earning,
     holds,
     imports,
     ledger,
@@ -29,6 +30,7 @@ for child in (
     settings,
     checkins,
     bundles,
+    earning,
     tiers,
 ):
     bp.register_blueprint(child.bp)

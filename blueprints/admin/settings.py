@@ -1,12 +1,13 @@
-"""Stores, and the rows a shopkeeper tunes, to be looked at."""
+"""Stores, tiers, and the settings a shopkeeper tunes."""
 
 import sqlalchemy as sa
+from flask import g
 from marshmallow import fields
 
 from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
 from blueprints.pages import PageArgs, page, page_of
-from mall import clock, stores
-from models import EarningRule, Store
+from mall import clock, stores, tuning
+from models import SettingChange, Store
 
 bp = Blueprint("settings", __name__, description="Stores, and the rows a shopkeeper tunes")
 
@@ -41,26 +42,57 @@ def open_store(body: dict, *, key):
     return reply(stores.open_store(**body, key=key, now=clock.now()))
 
 
-class EarningRuleOut(Out):
-    id = fields.Integer()
-    code = fields.String()
-    version = fields.Integer()
+class SettingOut(Out):
     name = fields.String()
-    points_per_yuan = fields.Integer()
-    growth_per_yuan = fields.Integer()
-    min_amount_fen = fields.Integer()
-    published_at = moment()
+    value = fields.Raw()
+    version = fields.Integer()
+    default = fields.Raw()
+    may_be = fields.String()
 
 
-def _rule(rule: EarningRule) -> dict:
-    names = [name for name in EarningRuleOut().fields if name != "published_at"]
-    shown = {name: getattr(rule, name) for name in names}
-    return {**shown, "published_at": clock.rfc3339(rule.published_at)}
+class SettingListOut(Out):
+    items = fields.List(fields.Nested(SettingOut))
+    next_cursor = fields.String(allow_none=True)
 
 
-@bp.get("/earning-rules")
-@bp.arguments(PageArgs(), location="query")
-@bp.response(200, page_of(EarningRuleOut, "EarningRulePage")())
-def list_earning_rules(args: dict):
-    """Every version of every earning rule, newest first."""
-    return page(sa.select(EarningRule), EarningRule.id, _rule, args)
+@bp.get("/settings")
+@bp.response(200, SettingListOut())
+def list_settings():
+    """Every setting with its value, its default and what it may be."""
+    return {"items": tuning.views(), "next_cursor": None}
+
+
+class SettingBody(Body):
+    value = fields.Raw(required=True, allow_none=False)
+
+
+@bp.post("/settings/<string:name>")
+@idempotent
+@bp.arguments(SettingBody())
+@bp.response(200, SettingOut())
+def change_setting(body: dict, name: str, *, key):
+    """Give a setting another value from now on. What was done before keeps the version it names."""
+    value, staff_id = body["value"], g.staff.id
+    return reply(tuning.change(name, value, staff_id=staff_id, key=key, now=clock.now()))
+
+
+class SettingChangeArgs(PageArgs):
+    name = text(1, 40)
+
+
+class SettingChangeOut(Out):
+    id = fields.Integer()
+    name = fields.String()
+    version = fields.Integer()
+    value = fields.Raw()
+    changed_by = fields.Integer(allow_none=True)
+    changed_at = moment(allow_none=True)
+
+
+@bp.get("/setting-changes")
+@bp.arguments(SettingChangeArgs(), location="query")
+@bp.response(200, page_of(SettingChangeOut, "SettingChangePage")())
+def list_setting_changes(args: dict):
+    """What settings were, version by version, newest first; one setting's with `name`."""
+    name = args.pop("name", None)
+    return page(tuning.changes(name), SettingChange.id, tuning.change_view, args)

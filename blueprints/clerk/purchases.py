@@ -11,6 +11,7 @@ from blueprints.contract import (
     Out,
     an_id,
     idempotent,
+    moment,
     positive,
     reply,
     text,
@@ -60,11 +61,16 @@ class PurchaseBody(Body):
 class LineOut(Out):
     rule = fields.String()
     points = fields.Integer()
+    why = fields.String()
+    reason = fields.String()
+    reason_en = fields.String()
+    numbers = fields.Dict(keys=fields.String())
 
 
 class PurchaseOut(Out):
     id = fields.Integer()
     points_awarded = fields.Integer()
+    points_pending_until = moment(allow_none=True)
     growth_awarded = fields.Integer()
     balance_after = fields.Integer()
     lines = fields.List(fields.Nested(LineOut))

@@ -19,7 +19,7 @@ class TierTaken(Refused):
     )
 
 
-class RulePublished(Refused):
+class TierRulePublished(Refused):
     code = "tier_rule_published"
     zh, en = (
         "等级规则第 {version} 版已发布，不能修改，请新建草稿",
@@ -27,7 +27,7 @@ class RulePublished(Refused):
     )
 
 
-class RuleOutdated(Refused):
+class TierRuleOutdated(Refused):
     code = "tier_rule_outdated"
     zh, en = (
         "生效时间不能早于第 {version} 版的 {effective_at}",

@@ -48,3 +48,15 @@ class VoucherLocked(TooMany):
 
 class NameTaken(Refused):
     code, zh, en = "name_taken", "名称或编号已被使用", "That name is taken."
+
+
+class RulePublished(Refused):
+    code = "rule_published"
+    zh = "此规则已有第 {version} 版生效"
+    en = "Version {version} of this rule is in force already."
+
+
+class TooManyReceipts(Refused):
+    code = "too_many_receipts"
+    zh = "共 {receipts} 张小票，一次最多试算 {limit} 张，请缩短日期范围"
+    en = "{receipts} receipts, of which {limit} can be tried at once. Choose fewer days."

@@ -3,7 +3,7 @@
 from mall.points.account import Cause
 from mall.points.book import Book, TakenBack, open_book
 from mall.points.expiry import due_points, expire_due, expiring
-from mall.points.promises import Promise, activate_due, promise_many
+from mall.points.promises import Promise, activate_due, lower, promise_many
 
 __all__ = [
     "Book",
@@ -14,6 +14,7 @@ __all__ = [
     "due_points",
     "expire_due",
     "expiring",
+    "lower",
     "open_book",
     "promise_many",
 ]

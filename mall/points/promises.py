@@ -63,6 +63,27 @@ def _move_pending(rows: list[dict[str, Any]]) -> None:
         )
 
 
+def lower(cause: tuple[str, str, str], points: int) -> int:
+    """Take points off a promise that has not come due; answers how many it still held of them.
+
+    `cause` is its (kind, ref_kind, ref_id). The caller holds the account's lock.
+    """
+    table = table_of(PendingGrant)
+    kind, ref_kind, ref_id = cause
+    same = (table.c.kind == kind) & (table.c.ref_kind == ref_kind) & (table.c.ref_id == ref_id)
+    mine = same & (table.c.state == "pending")
+    with atomic() as transaction:
+        query = sa.select(table.c.id, table.c.member_id, table.c.points).where(mine)
+        grant = transaction.execute(query).one_or_none()
+        if grant is None or not points:
+            return 0
+        taken = min(points, int(grant.points))
+        gone = {"state": "voided"} if taken == grant.points else {"points": grant.points - taken}
+        transaction.execute(sa.update(table).where(table.c.id == grant.id).values(**gone))
+        _move_pending([{"member": grant.member_id, "delta": -taken}])
+    return taken
+
+
 def activate_due(*, now: datetime, expires_at: datetime | None) -> list[PendingGrant]:
     """Grant promised points whose moment has come, each once; a bounded batch, answers what it was."""
     due = (

@@ -11,9 +11,9 @@ from mall.tiers.rules import Rules, in_force
 from mall.tiers.sources import (
     ACTIVITIES,
     Bought,
-    concerned,
     grow_by_fact,
     grow_by_receipts,
+    kinds,
     shrink_by_refund,
     undo_by_fact,
 )
@@ -29,7 +29,6 @@ __all__ = [
     "above",
     "all_perks",
     "benefits",
-    "concerned",
     "drafts",
     "grants",
     "grow_by_fact",
@@ -37,6 +36,7 @@ __all__ = [
     "grow_many",
     "growth_of",
     "in_force",
+    "kinds",
     "ladder",
     "path",
     "perks",

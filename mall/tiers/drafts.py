@@ -7,7 +7,14 @@ import sqlalchemy as sa
 
 from mall import clock
 from mall.atomic import atomic
-from mall.errors import BaseTierFixed, Malformed, NotFound, RuleOutdated, RulePublished, TierTaken
+from mall.errors import (
+    BaseTierFixed,
+    Malformed,
+    NotFound,
+    TierRuleOutdated,
+    TierRulePublished,
+    TierTaken,
+)
 from mall.idempotency import Answer, Key
 from mall.tiers.ladder import BASE, ladder, named
 from mall.tiers.rules import row_in_force
@@ -71,7 +78,7 @@ def redraft(rule_id: int, values: dict[str, Any]) -> TierRule:
         )
         rule = find(rule_id)
         if changed.rowcount == 0:
-            raise RulePublished(version=rule.version)
+            raise TierRulePublished(version=rule.version)
     return rule
 
 
@@ -114,14 +121,14 @@ def _publish(
     rule_id: int, version: int | None, at: datetime, staff_id: int | None, now: datetime
 ) -> None:
     if version is not None:
-        raise RulePublished(version=version)
+        raise TierRulePublished(version=version)
     table = table_of(TierRule)
     newest = sa.select(table.c.version, table.c.effective_at).where(table.c.version.is_not(None))
     with atomic() as transaction:
         last = transaction.execute(newest.order_by(table.c.version.desc()).limit(1)).one_or_none()
         if last is not None and at < last.effective_at:
             when = clock.rfc3339(last.effective_at)
-            raise RuleOutdated(version=last.version, effective_at=when)
+            raise TierRuleOutdated(version=last.version, effective_at=when)
         number = last.version + 1 if last else 1
         published = {"version": number, "published_by": staff_id, "published_at": now}
         done = transaction.execute(
@@ -130,7 +137,7 @@ def _publish(
             .values(**published, effective_at=at)
         )
         if done.rowcount == 0:
-            raise RulePublished(version=find(rule_id).version)
+            raise TierRulePublished(version=find(rule_id).version)
 
 
 def set_thresholds(thresholds: dict[str, int], *, staff_id: int | None, now: datetime) -> None:

@@ -4,7 +4,7 @@ A visit counts once a day however many receipts the day has, and is gone when th
 refunded. An activity counts each time, up to the day's cap; undone, exactly what it gave is gone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -136,10 +136,10 @@ def _visit_lost(bought: Bought) -> int:
     return int(before or 0)
 
 
-def concerned(facts: Iterable[Fact]) -> set[int]:
-    """Whose accounts `grow_by_fact` will lock for some facts."""
-    kinds = (*OF_FACTS, RedemptionCancelled)
-    return {fact.member_id for fact in facts if isinstance(fact, kinds)}
+def kinds() -> set[str]:
+    """The kinds of facts that give growth by the rules in force."""
+    named = in_force().activities
+    return {fact.kind for fact, kind in OF_FACTS.items() if kind in named}
 
 
 def grow_by_fact(fact: Fact, *, now: datetime) -> None:

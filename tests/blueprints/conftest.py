@@ -89,6 +89,7 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
     for n in (1, 2, 3):
         admin.post("/admin/bundles", {"code": "gift", "name": "礼包", "points": n})
         _give(shopper.id, f"busy-{n}")
+        admin.post("/admin/settings/shop_name", {"value": f"{n}号店"})
     return {
         "shopper": shopper,
         "admin": admin,

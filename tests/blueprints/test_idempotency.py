@@ -65,6 +65,30 @@ class Scenario:
         body = {"code": "other", "name": "礼包", "points": 1}
         return self.shop["admin"], "/admin/bundles", body, {**body, "points": 2}
 
+    def setting(self):
+        path = "/admin/settings/make_ups_per_month"
+        return self.shop["admin"], path, {"value": 4}, {"value": 5}
+
+    def earning_rule(self):
+        body = {"code": "new", "name": "新规则", "rate": {"points": 1}}
+        return self.shop["admin"], "/admin/earning-rules", body, {**body, "name": "旧规则"}
+
+    def publication(self):
+        body = {"code": "draft", "name": "草稿", "rate": {"points": 1}}
+        draft = self.shop["admin"].post("/admin/earning-rules", body).json["id"]
+        return self.shop["admin"], f"/admin/earning-rules/{draft}/publication", {}, None
+
+    def dry_run(self):
+        body = {"member_id": self.shop["shopper"].id, "amount_fen": 100}
+        return self.shop["admin"], "/admin/earning-rules/dry-runs", body, {**body, "amount_fen": 1}
+
+    def back_test(self):
+        rule = {"code": "tried", "name": "草稿", "rate": {"points": 1}}
+        draft = self.shop["admin"].post("/admin/earning-rules", rule).json["id"]
+        body = {"draft_ids": [draft], "first_day": "2026-01-01", "last_day": "2026-01-02"}
+        other = {**body, "last_day": "2026-01-03"}
+        return self.shop["admin"], "/admin/earning-rules/back-tests", body, other
+
     def redemption(self):
         body = {"reward_id": self.shop["rewards"][0].id, "quantity": 1}
         return self.shop["shopper"], "/me/redemptions", body, {**body, "quantity": 2}

@@ -14,6 +14,11 @@ LARGEST = {
     "lasts_hours": 2160,
     "points in /admin/checkin-rules": 10**6,
     "bonus_points": 10**6,
+    "percent": 10_000,
+    "new_member_days": 3650,
+    "award_after_days": 3650,
+    "weekdays": 7,
+    "month_days": 31,
     "uses": 1000,
     "discount_percent": 100,
     "points_percent": 1000,
@@ -26,15 +31,16 @@ LARGEST = {
     "window_days": 3660,
     "grace_days": 366,
 }
-IDS = ("reward_id", "store_id", "member_id")
+SMALLEST = {"percent": 101, "points_percent": 100}
+IDS = ("reward_id", "store_id", "member_id", "draft_ids")
 PRICES = ("price_points", "price_fen", "unit_cost_fen", "low_stock_units")
 PRICES += ("bonus_points", "points in /admin/checkin-rules")
+PRICES += ("growth_per_yuan", "min_amount_fen")
 PRICES += ("growth in /admin/tier-rules", "growth in /admin/tier-rules/1", "min_amount_fen")
 PRICES += ("discount_percent", "early_access_hours", "growth_per_yuan", "growth_per_visit")
 PRICES += ("spend_weight_percent", "visit_weight_percent", "activity_weight_percent")
 PRICES += ("grace_days", "growth_min in /admin/tier-rules", "growth_min in /admin/tier-rules/1")
 PRICES += ("growth_min in /admin/tiers/silver",)
-LOWEST = {"points_percent": 100}
 SIGNED = (
     "points in /admin/members/1/points-adjustments",
     "quantity in /admin/rewards/1/stock-moves",
@@ -46,7 +52,8 @@ NUMBERS = [(call, place) for call in CALLS for place in numbers_in(call.body)]
 
 def named(call, place, table) -> str | None:
     """A number's name in a table: alone, or with its path."""
-    names = (place[-1], f"{place[-1]} in {call.path}")
+    own = next(part for part in reversed(place) if isinstance(part, str))  # a list's, of its items
+    names = (own, f"{own} in {call.path}")
     return next((name for name in names if name in table), None)
 
 
@@ -55,10 +62,10 @@ def bounds(call, place) -> tuple[int, int]:
     if named(call, place, IDS):
         return 1, LARGEST_ID
     largest = LARGEST.get(named(call, place, LARGEST) or "", 10**9)
-    if named(call, place, SIGNED) or place[-1] == "sort":
+    if named(call, place, SIGNED) or place[-1] in ("sort", "priority"):
         return -largest, largest
-    low = LOWEST.get(named(call, place, LOWEST) or "", 1)
-    return (0 if named(call, place, PRICES) else low), largest
+    smallest = SMALLEST.get(named(call, place, SMALLEST) or "", 1)
+    return (0 if named(call, place, PRICES) else smallest), largest
 
 
 def wrong_for(call, place) -> list[str]:

@@ -198,6 +198,7 @@ def test_every_success_is_told(operations):
         "POST /admin/checkin-rules": {"201"},
         "POST /admin/outages": {"201"},
         "POST /admin/bundles": {"201"},
+        "POST /admin/earning-rules": {"201"},
         "POST /admin/tiers": {"201"},
         "POST /admin/tier-rules": {"201"},
         "POST /admin/members/{member_id}/tier-grants": {"201"},

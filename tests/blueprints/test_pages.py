@@ -23,13 +23,14 @@ LISTS = {
     "/admin/earning-rules": "admin",
     "/admin/outages": "admin",
     "/admin/bundles": "admin",
+    "/admin/setting-changes": "admin",
     "/me/gifts": "shopper",
     "/me/tier/changes": "shopper",
     "/admin/tier-rules": "admin",
     "/admin/tier-grants": "admin",
     "/admin/tier-changes": "admin",
 }
-WHOLE = {"/admin/tiers", "/admin/checkin-rules"}  # short by nature: one page
+WHOLE = {"/admin/tiers", "/admin/checkin-rules", "/admin/settings"}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}
 NAMELESS = {"/me/referrals"}  # a friend has no id that is another's to know
 

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from mall import clock, earning_rules, purchases, tiers
+from mall import clock, earning, purchases, tiers
 from mall.errors import MemberClosed, NotFound, ReceiptKnown
 from mall.idempotency import Answer, Replayed
 from mall.purchases import Receipt
@@ -53,12 +53,23 @@ def buy(stores, hired, now):
     return show
 
 
-def rule(now, **columns):
+def rule(now, *, points_per_yuan=1, min_amount_fen=0):
     """Publish the next version of the rule for purchases."""
-    version = one(sa.func.max(EarningRule.version)) + 1
-    fields = {"points_per_yuan": 1, "growth_per_yuan": 1, "min_amount_fen": 0, **columns}
-    row = {"code": "purchase", "version": version, "name": "消费积分", "published_at": now}
-    by_hand(sa.insert(EarningRule).values(**{**row, **fields}))
+    rate = {"points": points_per_yuan, "per_fen": 100, "rounding": "full_units"}
+    row = {
+        "code": "purchase",
+        "version": one(sa.func.max(EarningRule.version)) + 1,
+        "name": "消费积分",
+        "kind": "base",
+        "trigger_kind": "purchase",
+        "priority": 0,
+        "active": True,
+        "terms": {"rate": rate, "min_amount_fen": min_amount_fen},
+        "growth_per_yuan": 1,
+        "created_at": now,
+        "published_at": now,
+    }
+    by_hand(sa.insert(EarningRule).values(**row))
 
 
 def growth(member):
@@ -83,13 +94,16 @@ def test_only_whole_yuan_earn(a_member, buy, amount_fen, points):
 
     answer = said(buy(member, amount_fen))
 
+    (line,) = answer.pop("lines")
     assert answer == {
         "id": one(Purchase.id),
         "points_awarded": points,
+        "points_pending_until": None,
         "growth_awarded": points,
         "balance_after": points,
-        "lines": [{"rule": "消费积分@1", "points": points}],
     }
+    assert (line["rule"], line["points"], line["why"]) == ("消费积分@1", points, "earned")
+    assert line["reason"] == f"消费 ¥{amount_fen / 100:.2f} 按此规则计分"
     assert (balance(member), growth(member)) == (points, points)
     assert wrong() == []
 
@@ -122,9 +136,9 @@ def test_an_entry_keeps_the_version_of_the_rule_that_made_it(a_member, buy, now)
 def test_a_rule_is_in_force_from_the_moment_it_is_published(app, now):
     rule(now + DAY, points_per_yuan=3)
 
-    assert earning_rules.in_force(now=now + DAY - MOMENT).version == 1
-    assert earning_rules.in_force(now=now + DAY).version == 2
-    assert earning_rules.in_force("unknown", now=now) is None
+    for at, version in ((now + DAY - MOMENT, 1), (now + DAY, 2)):
+        assert [each.version for each in earning.in_force(now=at)] == [version]
+    assert earning.in_force(now=now, triggers=["event"]) == []
 
 
 def test_a_shop_without_a_rule_records_and_awards_nothing(a_member, buy):
@@ -222,7 +236,7 @@ def test_of_receipts_in_one_batch_each_counts_once(a_member, stores, now):
     recorded = purchases.record_receipts(receipts, now=now)
     again = purchases.record_receipts(receipts, now=now)
 
-    assert [each.points for each in recorded] == [10, 20, 80] and again == []
+    assert [each.awarded.points for each in recorded] == [10, 20, 80] and again == []
     assert (balance(member), balance(other)) == (30, 80)
     assert purchases.record_receipts([], now=now) == []
     assert wrong() == []

@@ -10,8 +10,8 @@ from mall.errors import (
     ChangedMeanwhile,
     Malformed,
     NotFound,
-    RuleOutdated,
-    RulePublished,
+    TierRuleOutdated,
+    TierRulePublished,
     TierTaken,
     UnknownTier,
 )
@@ -100,9 +100,9 @@ def test_a_version_keeps_what_a_draft_does_not_say_and_is_never_changed(shop):
 
     assert (first["version"], second["version"]) == (2, 3)
     assert (second["growth_per_visit"], second["window_kind"]) == (7, "year")
-    with pytest.raises(RulePublished):
+    with pytest.raises(TierRulePublished):
         tiers.drafts.redraft(first["id"], {"grace_days": 1})
-    with pytest.raises(RulePublished):
+    with pytest.raises(TierRulePublished):
         who = {"staff_id": shop.admin, "key": a_key(route="publish")}
         tiers.drafts.publish(first["id"], effective_at=None, **who, now=JAN)
     history = rows(TierRule.version, TierRule.published_by, order=TierRule.id)
@@ -151,7 +151,7 @@ def test_a_version_counts_from_its_moment_on(five, shop):
 def test_a_version_takes_effect_neither_in_the_past_nor_before_the_last(shop):
     shop.rules(at=JAN, effective_at=JAN + days(5))
 
-    with pytest.raises(RuleOutdated):
+    with pytest.raises(TierRuleOutdated):
         shop.rules(at=JAN, effective_at=JAN + days(4))
     with pytest.raises(Malformed):
         shop.rules(at=JAN, effective_at=JAN - days(1))

@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0020"
-down_revision = "0013"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
@@ -20,15 +20,15 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    _rules()
+    rules = _rules()
     _perks()
     _members()
     _columns()
-    _keep_the_rule_in_force()
+    _keep_the_rule_in_force(rules)
 
 
-def _rules() -> None:
-    op.create_table(
+def _rules() -> sa.Table:
+    return op.create_table(
         "tier_rules",
         sa.Column("id", ID, nullable=False),
         sa.Column("version", sa.Integer(), nullable=True),
@@ -227,23 +227,31 @@ def _columns() -> None:
     op.add_column("tier_changes", sa.Column("undoes_id", ID, nullable=True))
 
 
-def _keep_the_rule_in_force() -> None:
-    """A shop that has opened goes on with the growth its newest earning rule gave."""
+def _keep_the_rule_in_force(rules: sa.Table) -> None:
+    """A shop that has opened goes on with the growth its newest rule for purchases gave."""
+    names = ("code", "version", "growth_per_yuan")
+    old = sa.table(
+        "earning_rules",
+        *[sa.column(name) for name in names],
+        sa.column("terms", JSON),
+        sa.column("published_at", MOMENT),
+    )
     newest = (
-        "SELECT growth_per_yuan, min_amount_fen, published_at FROM earning_rules"
-        " WHERE code = 'purchase' ORDER BY version DESC LIMIT 1"
+        sa.select(old.c.growth_per_yuan, old.c.terms, old.c.published_at)
+        .where(old.c.code == "purchase", old.c.published_at.is_not(None))
+        .order_by(old.c.version.desc())
     )
-    op.execute(
-        sa.text(
-            "INSERT INTO tier_rules (version, growth_per_yuan, growth_per_visit, min_amount_fen,"
-            " activities, spend_weight_percent, visit_weight_percent, activity_weight_percent,"
-            " window_kind, window_days, grace_days, review_policy, recount, thresholds, note,"
-            " created_at, published_at, effective_at, applied_at, after_member_id, settled_at)"
-            " SELECT 1, growth_per_yuan, 0, min_amount_fen, '[]', 100, 100, 100, 'ever', 365, 0,"
-            " 'one_step', false, '{}', '', published_at, published_at, published_at, published_at,"
-            f" 0, published_at FROM ({newest}) AS newest"
-        )
-    )
+    row = op.get_bind().execute(newest.limit(1)).one_or_none()
+    if row is None:
+        return
+    moments = ("created_at", "published_at", "effective_at", "applied_at", "settled_at")
+    weights = {f"{part}_weight_percent": 100 for part in ("spend", "visit", "activity")}
+    growth = {"growth_per_yuan": row.growth_per_yuan, "growth_per_visit": 0, "activities": []}
+    window = {"window_kind": "ever", "window_days": 365, "grace_days": 0}
+    rest = {"review_policy": "one_step", "recount": False, "thresholds": {}, "note": ""}
+    marks = {"version": 1, "after_member_id": 0, **dict.fromkeys(moments, row.published_at)}
+    least = {"min_amount_fen": row.terms.get("min_amount_fen") or 0}
+    op.bulk_insert(rules, [{**growth, **least, **weights, **window, **rest, **marks}])
 
 
 def downgrade() -> None:

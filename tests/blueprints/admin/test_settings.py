@@ -57,15 +57,20 @@ def test_the_tiers_are_listed_from_the_base(admin):
 def test_the_earning_rule_in_force_is_listed_with_its_version(admin):
     (rule,) = admin.get("/admin/earning-rules").json["items"]
 
-    assert rule.pop("published_at").endswith("+08:00")
+    assert rule.pop("published_at") == rule.pop("created_at")
     assert rule == {
         "id": rule["id"],
         "code": "purchase",
         "version": 1,
         "name": "消费积分",
-        "points_per_yuan": 1,
+        "kind": "base",
+        "trigger": "purchase",
+        "priority": 0,
+        "active": True,
         "growth_per_yuan": 1,
-        "min_amount_fen": 0,
+        "terms": {"rate": {"points": 1, "per_fen": 100, "rounding": "full_units"}},
+        "state": "published",
+        "published_by": None,
     }
 
 

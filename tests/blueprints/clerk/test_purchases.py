@@ -30,14 +30,23 @@ def refused(answer) -> tuple[int, str]:
 def test_a_receipt_earns_points_and_growth_by_whole_yuan(record):
     answer = record()
 
+    line = {
+        "rule": "消费积分@1",
+        "points": 199,
+        "why": "earned",
+        "numbers": {"amount_fen": 19_990},
+        "reason": "消费 ¥199.90 按此规则计分",
+        "reason_en": "¥199.90 earned by this rule.",
+    }
     assert (answer.status_code, answer.json | {"id": 0}) == (
         201,
         {
             "id": 0,
             "points_awarded": 199,
+            "points_pending_until": None,
             "growth_awarded": 199,
             "balance_after": 199,
-            "lines": [{"rule": "消费积分@1", "points": 199}],
+            "lines": [line],
         },
     )
     card = record.shopper.get("/me/card").json

@@ -1,0 +1,31 @@
+"""What earns points, by rules with versions; why, and what a draft would have changed."""
+
+from mall.earning.award import Awarded, buyers, decide, meter, of_receipts
+from mall.earning.engine import Bill, Buyer, Line
+from mall.earning.events import earn, kinds
+from mall.earning.publish import publish, view, write
+from mall.earning.rules import Rule, in_force, is_birthday
+from mall.earning.trials import back_test, dry_run
+from mall.earning.words import told
+
+__all__ = [
+    "Awarded",
+    "Bill",
+    "Buyer",
+    "Line",
+    "Rule",
+    "back_test",
+    "buyers",
+    "decide",
+    "dry_run",
+    "earn",
+    "in_force",
+    "is_birthday",
+    "kinds",
+    "meter",
+    "of_receipts",
+    "publish",
+    "told",
+    "view",
+    "write",
+]
