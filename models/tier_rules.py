@@ -105,8 +105,8 @@ class TierQuota(Model):
 class TierStanding(Model):
     """The tier a member has earned, and when that is reviewed; grants by hand stand beside it.
 
-    `was_code` and `was_review_at` are what the last rise replaced, should a refund undo it.
-    Who has none has earned what the account says.
+    `change_id` is the rise that made it, should a refund undo that; none after a review.
+    Who has no such row has earned what the account says.
     """
 
     __tablename__ = "tier_standings"
@@ -122,8 +122,6 @@ class TierStanding(Model):
     held_since: Mapped[datetime]
     review_at: Mapped[datetime | None]
     grace_ends_at: Mapped[datetime | None]
-    was_code: Mapped[str | None] = mapped_column(sa.ForeignKey("tiers.code"))
-    was_review_at: Mapped[datetime | None]
     change_id: Mapped[int | None] = mapped_column(sa.ForeignKey("tier_changes.id"))
     rule_version: Mapped[int]
 

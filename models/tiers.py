@@ -50,7 +50,8 @@ class GrowthEntry(Model):
 class TierChange(Model):
     """A member who moved from one tier to another: what for, from which source, by whom.
 
-    `undoes_id` names the rise that a refund took away again.
+    `undoes_id` names the rise that a refund took away again; what a rise replaced (the rise before
+    it, and when its tier was to be reviewed) is what such a refund restores.
     """
 
     __tablename__ = "tier_changes"
@@ -65,4 +66,7 @@ class TierChange(Model):
     actor: Mapped[str] = mapped_column(sa.String(40), default="system", server_default="system")
     rule_version: Mapped[int] = mapped_column(default=0, server_default="0")
     undoes_id: Mapped[int | None] = mapped_column(BigId)
+    replaced_id: Mapped[int | None] = mapped_column(BigId)
+    replaced_code: Mapped[str | None] = mapped_column(sa.String(16))
+    replaced_review_at: Mapped[datetime | None]
     changed_at: Mapped[datetime]

@@ -5,8 +5,8 @@ lowered by time here, that is the review's. What a refund takes also takes the r
 had made: the rise is judged again with what is left of the growth it was made of.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -115,20 +115,17 @@ def rise_many(
         if rank(tiers, code) <= rank(tiers, earned):
             continue
         written[member_id] = Standing(
-            *(member_id, code, now, rules.window.review_after(now), None),
-            was_code=earned,
-            was_review_at=old.review_at if old else None,
-            rule_version=rules.version,
+            *(member_id, code, now, rules.window.review_after(now)), rule_version=rules.version
         )
         if rank(tiers, code) > rank(tiers, row.tier_code):
-            moves.append(Move(member_id, row.tier_code, code, reason, source, rules.version))
+            named = (member_id, row.tier_code, code, reason, source, rules.version)
+            kept: dict[str, Any] = {"replaced_code": earned}
+            if old is not None:
+                kept |= {"replaced_id": old.change_id, "replaced_review_at": old.review_at}
+            moves.append(Move(*named, **kept))
     ids = move_many(moves, tiers, now=now)
-    write_standings([_changed_by(each, ids) for each in written.values()])
+    write_standings([replace(each, change_id=ids.get(who)) for who, each in written.items()])
     return len(written)
-
-
-def _changed_by(standing: Standing, ids: dict[int, int]) -> Standing:
-    return Standing(**{**vars(standing), "change_id": ids.get(standing.member_id)})
 
 
 def _values(rows: Sequence[Any], rules: Rules, now: datetime) -> dict[int, int]:
@@ -140,59 +137,69 @@ def _values(rows: Sequence[Any], rules: Rules, now: datetime) -> dict[int, int]:
 
 
 def fall_many(member_ids: Collection[int], rules: Rules, *, reason: str, now: datetime) -> None:
-    """Undo the last rise of those who have lost the growth that it was made of."""
+    """Undo the last rises of those who have lost the growth that these were made of.
+
+    Each rise is undone by itself, the last first; none was made by what is under it.
+    """
     tiers = ladder()
-    held = [each for each in standings(member_ids).values() if each.change_id and each.was_code]
-    if not held:
-        return
-    with atomic() as transaction:
-        account = table_of(Account).c
-        query = sa.select(account.member_id, account.growth_value, account.tier_code)
-        mine = account.member_id.in_([each.member_id for each in held])
-        rows = {row.member_id: row for row in transaction.execute(query.where(mine))}
-    values = _values(list(rows.values()), rules, now)
-    by_hand = granted(list(rows), now=now)
+    held = {who: each for who, each in standings(member_ids).items() if each.change_id}
+    rises = _rises(held.values())
+    rows = {row.member_id: row for row in _accounts(rises)}
+    values, by_hand = _values(list(rows.values()), rules, now), granted(rows, now=now)
     moves, written = [], []
-    for standing in held:
-        member_id = standing.member_id
-        best = max(values[member_id], _at_rise(standing, rules))
-        fallen = _fallen(standing, reached(tiers, best).code, tiers)
+    for member_id, rise in rises.items():
+        standing = held[member_id]
+        best = max(values[member_id], _at_rise(standing, rise, rules))
+        fallen = _fallen(standing, rise, reached(tiers, best).code, tiers)
         if fallen is None:
             continue
         written.append(fallen)
         before = rows[member_id].tier_code
         after = highest(tiers, [fallen.tier_code, *by_hand.get(member_id, [])])
         if after != before:
-            undone = standing.change_id
             named = (member_id, before, after, reason, "refund", rules.version)
-            moves.append(Move(*named, undoes_id=undone))
+            moves.append(Move(*named, undoes_id=rise.id))
     move_many(moves, tiers, now=now)
     write_standings(written)
+    if again := [each.member_id for each in written if each.change_id]:
+        fall_many(again, rules, reason=reason, now=now)  # at most once a tier: each falls further
 
 
-def _at_rise(standing: Standing, rules: Rules) -> int:
+def _rises(held: Iterable[Standing]) -> dict[int, Any]:
+    """The rise that made each standing, by member."""
+    change = table_of(TierChange)
+    query = sa.select(change).where(change.c.id.in_([each.change_id for each in held]))
+    with atomic() as transaction:
+        return {row.member_id: row for row in transaction.execute(query)}
+
+
+def _accounts(member_ids: Iterable[int]) -> Sequence[Any]:
+    account = table_of(Account).c
+    query = sa.select(account.member_id, account.growth_value, account.tier_code)
+    with atomic() as transaction:
+        return transaction.execute(query.where(account.member_id.in_(list(member_ids)))).all()
+
+
+def _at_rise(standing: Standing, rise: Any, rules: Rules) -> int:
     """What is left of the growth that a rise was made of."""
-    change = table_of(TierChange).c
     entry = table_of(GrowthEntry).c
-    then = sa.select(change.changed_at).where(change.id == standing.change_id).scalar_subquery()
     at = sa.func.coalesce(entry.earned_at, entry.created_at)
     query = sa.select(sa.func.coalesce(sa.func.sum(entry.delta_value), 0)).where(
-        entry.member_id == standing.member_id, at <= then
+        entry.member_id == standing.member_id, at <= rise.changed_at
     )
-    opens_at = rules.window.opens_at(standing.held_since)
+    opens_at = rules.window.opens_at(rise.changed_at)
     if opens_at is not None:
         query = query.where(at >= opens_at)
     with atomic() as transaction:
         return int(transaction.execute(query).scalar_one())
 
 
-def _fallen(standing: Standing, code: str, tiers: Sequence[Tier]) -> Standing | None:
-    """What is held without the last rise; None where it stands as it was."""
-    assert standing.was_code is not None
-    after = highest(tiers, [code, standing.was_code])
+def _fallen(standing: Standing, rise: Any, code: str, tiers: Sequence[Tier]) -> Standing | None:
+    """What is held without a rise; None where it stands as it was."""
+    after = highest(tiers, [code, rise.replaced_code])
     if rank(tiers, after) >= rank(tiers, standing.tier_code):
         return None
-    if after == standing.was_code:
-        kept = {"review_at": standing.was_review_at, "was_code": None, "was_review_at": None}
-        return Standing(**{**vars(standing), **kept, "tier_code": after, "change_id": None})
-    return Standing(**{**vars(standing), "tier_code": after})
+    if after != rise.replaced_code:  # a jump falls part of its way
+        return replace(standing, tier_code=after)
+    kept: dict[str, Any] = {"change_id": rise.replaced_id, "review_at": rise.replaced_review_at}
+    return replace(standing, tier_code=after, **kept)

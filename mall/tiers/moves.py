@@ -26,19 +26,20 @@ class Move:
     rule_version: int
     actor: str = "system"
     undoes_id: int | None = None
+    replaced_id: int | None = None
+    replaced_code: str | None = None
+    replaced_review_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The tier a member has earned, until when it is kept, and what it replaced."""
+    """The tier a member has earned, until when it is kept, and the rise that made it."""
 
     member_id: int
     tier_code: str
     held_since: datetime
     review_at: datetime | None = None
     grace_ends_at: datetime | None = None
-    was_code: str | None = None
-    was_review_at: datetime | None = None
     change_id: int | None = None
     rule_version: int = 0
 
@@ -69,6 +70,9 @@ def move_many(moves: Sequence[Move], tiers: Sequence[Tier], *, now: datetime) ->
             "actor": move.actor,
             "rule_version": move.rule_version,
             "undoes_id": move.undoes_id,
+            "replaced_id": move.replaced_id,
+            "replaced_code": move.replaced_code,
+            "replaced_review_at": move.replaced_review_at,
             "changed_at": now,
         }
         for move in moves

@@ -16,6 +16,7 @@ from mall import clock
 from mall.atomic import atomic
 from mall.tiers.drafts import take_effect
 from mall.tiers.grants import end_due
+from mall.tiers.grow import rise_many
 from mall.tiers.ladder import BASE, highest, ladder, rank, reached
 from mall.tiers.moves import (
     Move,
@@ -52,8 +53,10 @@ def review_due(*, now: datetime) -> int:
         held = standings(accounts)  # read again, under the locks
         judged = [each for each in held.values() if _is_due(each, now)]
         after = _judge(judged, rules)
-        _move(after, held, accounts, rules, now)
+        lowered = _move(after, held, accounts, rules, now)
         write_standings(after)
+        if lowered:  # who has grown since the window ended rises again, had the review been in time
+            rise_many(lock(lowered), rules, reason="review", now=now)
         _let_go(set(due) - set(accounts))
     return len(due)
 
@@ -114,8 +117,6 @@ def _after(
         tier_code=code,
         review_at=None if code == BASE else rules.window.review_again(until),
         grace_ends_at=None,
-        was_code=None,
-        was_review_at=None,
         change_id=None,
         rule_version=rules.version,
         **moved,
@@ -128,7 +129,8 @@ def _move(
     accounts: dict[int, Any],
     rules: Rules,
     now: datetime,
-) -> None:
+) -> list[int]:
+    """Put members where the review put them; answers who was lowered."""
     tiers, by_hand = ladder(), granted(held, now=now)
     moves = []
     for standing in after:
@@ -138,3 +140,8 @@ def _move(
             named = (standing.member_id, before, to, rules.review_policy, "review")
             moves.append(Move(*named, rules.version))
     move_many(moves, tiers, now=now)
+    return [
+        standing.member_id
+        for standing in after
+        if rank(tiers, standing.tier_code) < rank(tiers, held[standing.member_id].tier_code)
+    ]

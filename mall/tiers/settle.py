@@ -62,7 +62,7 @@ def _renew(member_ids: Sequence[int], rules: Rules, effective_at: datetime) -> N
         if windows.get(standing.rule_version, Window()) == rules.window:
             continue
         at = rules.window.review_after(effective_at) if standing.tier_code != BASE else None
-        dates: dict[str, Any] = {"review_at": at, "grace_ends_at": None, "was_review_at": at}
+        dates: dict[str, Any] = {"review_at": at, "grace_ends_at": None}
         written.append(replace(standing, **dates, rule_version=rules.version))
     write_standings(written)
 

@@ -61,16 +61,16 @@ def test_another_weight_counts_what_happened_anew_where_the_version_says_so(a_me
     shop.refund(first, 50, at=JAN + days(2))
     assert growth(member) == 100 + 33 + 10 - 50
 
-    shop.rules(at=JAN + days(3), recount=True, **MIXED)
+    shop.rules(at=JAN + days(3), recount=True, **{**MIXED, "growth_per_yuan": 4})
     shop.review(JAN + days(3))
     after = growth(member)
     again = shop.review(JAN + days(4))
 
-    # the refunded half of 100, 33 and 10 at 2 × 50 % each, and two days of visits at 20
-    assert after == 50 + 33 + 10 + 40 and again == 0
+    # what is left of 100, 33 and 10 at 4 × 50 % each, and two days of visits at 20
+    assert after == 100 + 66 + 20 + 40 and again == 0
     assert wrong() == []
     shop.refund(first, 50, at=JAN + days(5))  # the 33 of that day keep its visit
-    assert growth(member) == 33 + 10 + 40
+    assert growth(member) == 66 + 20 + 40 and wrong() == []
 
 
 def test_without_recounting_entries_keep_what_their_version_gave(a_member, shop):
@@ -235,6 +235,33 @@ def test_a_refund_takes_the_rise_that_only_it_had_made(a_member, shop):
     assert wrong() == []
 
 
+def test_refunds_of_several_rises_undo_them_one_after_the_other(a_member, shop):
+    """Whatever the order: when all money is back, nothing is left of what it made."""
+    for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
+        member = a_member()
+        bought = [shop.buy(member, yuan, at=JAN) for yuan in (1000, 4000, 15_000)]
+        assert tier(member) == "diamond" and len(changes(member)) == 3
+
+        for number in order:
+            shop.refund(bought[number], (1000, 4000, 15_000)[number], at=JAN)
+
+        assert (tier(member), growth(member)) == ("base", 0)
+        assert len([each for each in changes(member) if each[2] == "refund"]) == 3
+
+
+def test_one_refund_can_undo_two_rises(a_member, shop):
+    member = a_member()
+    first = shop.buy(member, 4000, at=JAN)
+    shop.buy(member, 2000, at=JAN)
+    assert [each[1] for each in changes(member)] == ["silver", "gold"]
+
+    shop.refund(first, 3500, at=JAN)
+    partly = tier(member)
+    shop.refund(first, 500, at=JAN)
+
+    assert (partly, tier(member), growth(member)) == ("silver", "silver", 2000)
+
+
 def test_a_refund_of_what_did_not_matter_takes_no_tier(a_member, shop):
     member = a_member()
     small = shop.buy(member, 500, at=JAN)
@@ -243,6 +270,16 @@ def test_a_refund_of_what_did_not_matter_takes_no_tier(a_member, shop):
     shop.refund(small, 500, at=JAN + days(1))
 
     assert tier(member) == "silver"
+
+
+def test_growth_that_came_after_the_rise_keeps_what_a_refund_would_take(a_member, shop):
+    member = a_member()
+    first = shop.buy(member, 1000, at=JAN)
+    shop.buy(member, 1000, at=JAN + days(1))
+
+    shop.refund(first, 1000, at=JAN + days(2))
+
+    assert (tier(member), len(changes(member))) == ("silver", 1)
 
 
 def test_what_time_took_from_the_window_a_small_refund_does_not_cost(a_member, shop):
@@ -266,6 +303,29 @@ def test_a_refund_does_not_lower_below_a_tier_given_by_hand(a_member, shop):
     shop.refund(bought, 5000, at=JAN)
 
     assert (tier(member), growth(member)) == ("silver", 0)
+
+
+def test_a_tier_that_is_kept_by_its_term_is_what_a_refund_falls_back_to(a_member, shop):
+    member = a_member()
+    shop.rules(at=JAN, window_kind="rolling", window_days=30)
+    shop.buy(member, 1000, at=JAN)
+    bought = shop.buy(member, 5000, at=JAN + days(30))  # alone in the window by then
+    assert tier(member) == "gold"
+
+    shop.refund(bought, 5000, at=JAN + days(30))
+
+    assert tier(member) == "silver"
+    assert rows(TierStanding.review_at) == [(day("2027-02-10", 0),)]
+
+
+def test_a_grant_whose_end_has_come_holds_nobody_though_no_job_has_run(a_member, shop):
+    member = a_member()
+    shop.grant(member, "silver", JAN + days(1), at=JAN)
+    bought = shop.buy(member, 5000, at=JAN)
+
+    shop.refund(bought, 5000, at=JAN + days(1))
+
+    assert tier(member) == "base"
 
 
 def test_a_jump_over_two_falls_as_far_as_the_growth_that_is_left(a_member, shop):

@@ -128,6 +128,17 @@ def test_a_review_that_runs_late_decides_as_it_would_have_in_time(a_member, roll
     assert changes(members["late"])[1:] == [first], "what came later kept the next window"
 
 
+def test_what_came_after_the_window_raises_again_and_does_not_keep(a_member, rolling):
+    member = a_member()
+    rolling.buy(member, 5000, at=JAN)
+    rolling.buy(member, 5000, at=END)  # the job is late
+
+    rolling.review(END + days(1))
+
+    assert changes(member)[1:] == [("gold", "silver", "review"), ("silver", "gold", "growth")]
+    assert rolling.review(END + days(1)) == 0
+
+
 def test_reviewing_twice_or_by_many_at_once_changes_nothing_more(app, a_member, rolling):
     members = [a_member() for _ in range(5)]
     for member in members:

@@ -134,8 +134,6 @@ def _members() -> None:
         sa.Column("held_since", MOMENT, nullable=False),
         sa.Column("review_at", MOMENT, nullable=True),
         sa.Column("grace_ends_at", MOMENT, nullable=True),
-        sa.Column("was_code", sa.String(length=16), nullable=True),
-        sa.Column("was_review_at", MOMENT, nullable=True),
         sa.Column("change_id", ID, nullable=True),
         sa.Column("rule_version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -146,9 +144,6 @@ def _members() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["tier_code"], ["tiers.code"], name=op.f("fk_tier_standings_tier_code")
-        ),
-        sa.ForeignKeyConstraint(
-            ["was_code"], ["tiers.code"], name=op.f("fk_tier_standings_was_code")
         ),
         sa.PrimaryKeyConstraint("member_id", name=op.f("pk_tier_standings")),
     )
@@ -224,7 +219,10 @@ def _columns() -> None:
     op.add_column(
         "tier_changes", sa.Column("rule_version", sa.Integer(), server_default="0", nullable=False)
     )
-    op.add_column("tier_changes", sa.Column("undoes_id", ID, nullable=True))
+    for column in ("undoes_id", "replaced_id"):
+        op.add_column("tier_changes", sa.Column(column, ID, nullable=True))
+    op.add_column("tier_changes", sa.Column("replaced_code", sa.String(16), nullable=True))
+    op.add_column("tier_changes", sa.Column("replaced_review_at", MOMENT, nullable=True))
 
 
 def _keep_the_rule_in_force(rules: sa.Table) -> None:
@@ -255,7 +253,8 @@ def _keep_the_rule_in_force(rules: sa.Table) -> None:
 
 
 def downgrade() -> None:
-    for column in ("undoes_id", "rule_version", "actor", "source"):
+    rise = ("replaced_review_at", "replaced_code", "replaced_id", "undoes_id")
+    for column in (*rise, "rule_version", "actor", "source"):
         op.drop_column("tier_changes", column)
     for column in ("earned_at", "rule_version"):
         op.drop_column("growth_entries", column)
