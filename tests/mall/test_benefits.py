@@ -170,6 +170,8 @@ def test_who_falls_keeps_what_the_period_gave_and_no_more(till, silver):
     by_hand(sa.update(Account).values(tier_code="base"))
 
     assert left(silver) == [("trial", 2)] and left(silver, FEB) == []
+    with pytest.raises(NotFound):  # though a use of January is left, and no job has run
+        use(till, silver, at=FEB)
 
 
 def test_a_benefit_that_is_nobodys_or_of_nobody_is_not_there(till, silver, a_member):
