@@ -6,6 +6,7 @@ Each is done in bounded batches, may be run twice or late, and finds in the data
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import click
 from celery import Celery
@@ -31,6 +32,7 @@ from mall import (
     vouchers,
 )
 from mall.guards import skew
+from mall.job_runs import noted, runs
 
 EVERY_S = 1.0
 GATES_EVERY_S = 5.0
@@ -131,6 +133,23 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
 }
 
 
+def schedules() -> list[dict[str, Any]]:
+    """Every job with its schedule and its last run, as the console shows them."""
+    last = runs()
+    return [
+        {"name": name, "schedule": _told(when), "last_run": last.get(name)}
+        for name, (_, when) in JOBS.items()
+    ]
+
+
+def _told(when: object) -> str:
+    """A schedule in words: every so many seconds, or minute and hour of the shop's day."""
+    if isinstance(when, crontab):
+        return f"{when._orig_minute} {when._orig_hour} * * *"
+    assert isinstance(when, timedelta)
+    return f"every {when.total_seconds():g} s"
+
+
 def make_celery(app: Flask) -> Celery:
     """The worker's Celery: the schedule above, each job inside the application."""
     celery = Celery("mall", broker=_broker(app.config["REDIS_URL"]))
@@ -147,7 +166,7 @@ def make_celery(app: Flask) -> Celery:
         },
     )
     for name, (work, _) in JOBS.items():
-        celery.task(name=name, shared=False)(_inside(app, work))
+        celery.task(name=name, shared=False)(_inside(app, name, work))
     return celery
 
 
@@ -155,10 +174,10 @@ def _broker(redis_url: str) -> str:
     return redis_url.replace("unix://", "redis+socket://", 1)
 
 
-def _inside(app: Flask, work: Callable[[], int]) -> Callable[[], int]:
+def _inside(app: Flask, name: str, work: Callable[[], int]) -> Callable[[], int]:
     def run() -> int:
         with app.app_context():
-            return work()
+            return noted(name, work)
 
     return run
 
@@ -170,7 +189,7 @@ commands = AppGroup("jobs", help="What is done without being asked.")
 @click.argument("name", type=click.Choice(list(JOBS)))
 def run_job(name: str) -> None:
     """Run one job and print how much it did."""
-    click.echo(JOBS[name][0]())
+    click.echo(noted(name, JOBS[name][0]))
 
 
 @commands.command("work")

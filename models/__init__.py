@@ -10,6 +10,7 @@ from models.earning import EarningCounter, EarningRule
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
 from models.gates import GateMark
 from models.holds import Hold
+from models.jobs import JobRun
 from models.members import Member
 from models.metrics import Tally
 from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, PointsAdjustment
@@ -54,6 +55,7 @@ __all__ = [
     "GrowthEntry",
     "Hold",
     "IdempotencyKey",
+    "JobRun",
     "LedgerEntry",
     "LimitCounter",
     "Lot",

@@ -7,6 +7,7 @@ from blueprints.admin import (
     earning,
     holds,
     imports,
+    jobs,
     ledger,
     members,
     redemptions,
@@ -32,5 +33,6 @@ for child in (
     bundles,
     earning,
     tiers,
+    jobs,
 ):
     bp.register_blueprint(child.bp)

@@ -30,7 +30,12 @@ LISTS = {
     "/admin/tier-grants": "admin",
     "/admin/tier-changes": "admin",
 }
-WHOLE = {"/admin/tiers", "/admin/checkin-rules", "/admin/settings"}  # short by nature: one page
+WHOLE = {
+    "/admin/tiers",
+    "/admin/checkin-rules",
+    "/admin/settings",
+    "/admin/jobs",
+}  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}
 NAMELESS = {"/me/referrals"}  # a friend has no id that is another's to know
 

@@ -73,6 +73,7 @@ ALLOWED = {
     "GET /api/v1/admin/stores": READING,
     "POST /api/v1/admin/stores": OFFICE,
     "GET /api/v1/admin/tiers": READING,
+    "GET /api/v1/admin/jobs": READING,
     "GET /api/v1/admin/settings": READING,
     "POST /api/v1/admin/settings/<string:name>": OFFICE,
     "GET /api/v1/admin/setting-changes": READING,
