@@ -117,6 +117,31 @@ class ProfileChanged(Fact):
     completeness_percent: int
 
 
+@dataclass(frozen=True)
+class TierChanged(Fact):
+    kind = "tier_changed"
+    change_id: int
+    tier_before: str
+    tier_after: str
+    direction: str  # up or down
+    source: str
+    undoes_id: int | None = None
+
+
+@dataclass(frozen=True)
+class BenefitUsed(Fact):
+    kind = "benefit_used"
+    use_id: int
+    code: str
+
+
+@dataclass(frozen=True)
+class BenefitUseUndone(Fact):
+    kind = "benefit_use_undone"
+    use_id: int
+    code: str
+
+
 KINDS = {fact.kind: fact for fact in Fact.__subclasses__()}
 
 

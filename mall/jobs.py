@@ -15,6 +15,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from mall import (
+    benefits,
     campaigns,
     checkins,
     clock,
@@ -72,12 +73,6 @@ def activate_pending() -> int:
     return _until_done(lambda: referrals.reward_due(now=clock.now()))
 
 
-def review_tiers() -> int:
-    """Review who keeps a tier and who does not."""
-    review = getattr(tiers, "review", None) or getattr(tiers, "review_due", None)
-    return _until_done(lambda: int(review(now=clock.now()))) if review else 0
-
-
 def expire_points() -> int:
     """Write off points whose time has come."""
     return _until_done(lambda: points.expire_due(now=clock.now()))
@@ -127,6 +122,21 @@ def repair_streaks() -> int:
     return _until_done(lambda: checkins.repair(now=clock.now()))
 
 
+def review_tiers() -> int:
+    """Put new tier rules in force, end grants, review who keeps a tier and who does not."""
+    return _until_done(lambda: tiers.review(now=clock.now()))
+
+
+def apply_tier_rules() -> int:
+    """Put new tier rules in force, and carry them to the members."""
+    return _until_done(lambda: tiers.apply_rules(now=clock.now()))
+
+
+def expire_benefits() -> int:
+    """Write off uses of benefits whose period is over."""
+    return _until_done(lambda: benefits.expire_due(now=clock.now()))
+
+
 def watch_clocks() -> int:
     """Warn where this machine's clock or Redis' is not the database's."""
     return skew.watch()
@@ -153,6 +163,8 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "run-campaigns": (run_campaigns, timedelta(seconds=REPAIR_EVERY_S)),
     "prove-ledger": (prove_ledger, crontab(hour="4", minute="10")),
     "repair-streaks": (repair_streaks, timedelta(seconds=REPAIR_EVERY_S)),
+    "apply-tier-rules": (apply_tier_rules, timedelta(seconds=EXPIRE_EVERY_S)),
+    "expire-benefits": (expire_benefits, timedelta(seconds=EXPIRE_EVERY_S)),
     "watch-clocks": (watch_clocks, timedelta(seconds=EXPIRE_EVERY_S)),
     "prune": (prune, crontab(minute="35")),
 }

@@ -1,7 +1,7 @@
 """Purchases: a receipt earns points and growth, once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,7 @@ class Recorded:
     id: int
     receipt: Receipt
     awarded: Awarded
+    growth: int
     balance_after: int
     pending_until: datetime | None = None
 
@@ -72,7 +73,7 @@ def record_receipts(receipts: Sequence[Receipt], *, now: datetime) -> list[Recor
         recorded = _award(_new(receipts, ids), book)
         book.write()
         _remember(recorded)
-        _grow(recorded, now)
+        recorded = _grow(recorded, now)
         record_many([_fact(each) for each in recorded], now=now)
         actions.note_many([_action(each) for each in recorded if each.receipt.staff_id], now=now)
     return recorded
@@ -105,16 +106,17 @@ def _award(receipts: Sequence[tuple[int, Receipt]], book: Book) -> list[Recorded
     """Grant what receipts earn, or promise it where their rules say later."""
     bills = [(receipt.member_id, receipt.bill) for _, receipt in receipts]
     decided, counted = earning.of_receipts(bills, book)
-    recorded, promised = [], []
+    recorded, promised, growth = [], [], tiers.in_force()
     for (id_, receipt), awarded in zip(receipts, decided, strict=True):
         book.act(receipt.member_id, "purchase")
         due_at, cause = awarded.due_at(book.now), _cause(id_, receipt, awarded)
+        grown = growth.of_spend(receipt.amount_fen)
         if due_at is None:
             balance = book.earn(receipt.member_id, awarded.points, cause)
         else:
             balance = book.account(receipt.member_id).balance_points
             promised.append(Promise(receipt.member_id, awarded.points, cause, due_at))
-        recorded.append(Recorded(id_, receipt, awarded, balance, due_at))
+        recorded.append(Recorded(id_, receipt, awarded, grown, balance, due_at))
     counted.write()
     points.promise_many([each for each in promised if each.points], now=book.now)
     return recorded
@@ -139,7 +141,7 @@ def _remember(recorded: Sequence[Recorded]) -> None:
             "lines": each.awarded.told(),
             "shares": list(each.awarded.shares),
             "points_awarded": each.awarded.points,
-            "growth_awarded": each.awarded.growth,
+            "growth_awarded": each.growth,
         }
         for each in recorded
     ]
@@ -154,14 +156,13 @@ def _remember(recorded: Sequence[Recorded]) -> None:
             )
 
 
-def _grow(recorded: Sequence[Recorded], now: datetime) -> None:
-    growths = [
-        tiers.Growth(
-            each.receipt.member_id, each.awarded.growth, "purchase", "purchase", str(each.id)
-        )
+def _grow(recorded: Sequence[Recorded], now: datetime) -> list[Recorded]:
+    bought = [
+        tiers.Bought(each.receipt.member_id, each.id, each.growth, each.receipt.paid_at)
         for each in recorded
     ]
-    tiers.grow_many(growths, now=now)
+    grown = tiers.grow_by_receipts(bought, now=now)
+    return [replace(each, growth=grown[each.id]) for each in recorded]
 
 
 def _fact(each: Recorded) -> Purchased:
@@ -200,7 +201,7 @@ def _said(done: Recorded) -> dict[str, Any]:
         "id": done.id,
         "points_awarded": done.awarded.points,
         "points_pending_until": clock.rfc3339(until) if until and done.awarded.points else None,
-        "growth_awarded": done.awarded.growth,
+        "growth_awarded": done.growth,
         "balance_after": done.balance_after,
         "lines": [earning.told(line) for line in done.awarded.told()],
     }

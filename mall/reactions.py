@@ -8,7 +8,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import bundles, earning, events, packs, points, redemptions, referrals
+from mall import (
+    bundles,
+    earning,
+    events,
+    packs,
+    points,
+    redemptions,
+    referrals,
+    tier_gifts,
+    tiers,
+)
 from mall.atomic import Transaction, atomic
 from mall.events import (
     CheckedIn,
@@ -17,6 +27,7 @@ from mall.events import (
     Purchased,
     Redeemed,
     RedemptionCancelled,
+    TierChanged,
     UnitsGiven,
     VoucherUsed,
 )
@@ -46,14 +57,16 @@ def tell_gate_of_gift(fact: Fact, *, now: datetime) -> None:
 
 Reaction = Callable[..., None]
 PAYING: set[Reaction] = {earning.earn, packs.welcome}
+PAYING |= {tiers.grow_by_fact, tiers.undo_by_fact, tier_gifts.give_for_tier}
 ON: dict[type[Fact], list[Reaction]] = {
     Joined: [packs.welcome, earning.earn],
-    CheckedIn: [earning.earn],
-    Redeemed: [earning.earn],
+    CheckedIn: [earning.earn, tiers.grow_by_fact],
+    Redeemed: [earning.earn, tiers.grow_by_fact],
     VoucherUsed: [earning.earn],
     Purchased: [referrals.qualify],
-    RedemptionCancelled: [tell_gate],
+    RedemptionCancelled: [tell_gate, tiers.undo_by_fact],
     UnitsGiven: [tell_gate_of_gift],
+    TierChanged: [tier_gifts.give_for_tier],
 }
 
 
@@ -72,6 +85,7 @@ def drain(*, now: datetime) -> int:
     )
     batch = db.session.scalars(waiting).all()
     paying = {earning.earn: earning.kinds(now=now), packs.welcome: packs.kinds()}
+    paying[tiers.grow_by_fact] = tiers.kinds()
     told = [_to_tell(event, paying) for event in batch]
     db.session.rollback()
     try:

@@ -18,7 +18,7 @@ from mall.events import Refunded, record
 from mall.idempotency import Answer, Key
 from mall.points import Book, Cause, TakenBack
 from mall.receipts import Items
-from mall.tiers import Growth
+from mall.tiers import Bought
 from models import LedgerEntry, Purchase, Refund, Staff, TillAction, db
 from models.base import insert
 
@@ -57,7 +57,9 @@ def refund(
         returned = _give_back(book, purchase, refund_id, after_fen, actor)
         taken = _take_points(book, purchase, refund_id, owed, actor)
         book.write()
-        tiers.grow_many([Growth(member_id, -growth, "refund", "refund", refund_id)], now=now)
+        bought = Bought(member_id, purchase_id, purchase.growth_awarded, purchase.paid_at)
+        cause = ("refund", "refund", refund_id)
+        growth = tiers.take_back(bought, growth=growth, cause=cause, whole=not after_fen, now=now)
         row = {
             "purchase_id": purchase_id,
             "amount_fen": amount_fen,
@@ -134,6 +136,7 @@ def _reduce(purchase_id: int, amount_fen: int) -> Any:
         Purchase.refunded_fen,
         Purchase.points_awarded,
         Purchase.growth_awarded,
+        Purchase.paid_at,
         Purchase.store_id,
         Purchase.receipt_no,
         Purchase.items,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,12 +45,15 @@ def stock_state(reward: Reward) -> str:
     return STATE_LOW if reward.units_left <= reward.low_stock_units else STATE_PLENTY
 
 
-def check_open(reward: "Reward | Offer", *, now: datetime) -> None:
-    """Raise where a reward can't be had at a moment; one off the shelf is as if it were not there."""
+def check_open(reward: "Reward | Offer", *, now: datetime, early: timedelta = timedelta(0)) -> None:
+    """Raise where a reward can't be had at a moment; one off the shelf is as if it were not there.
+
+    It opens `early` for whom a tier lets in before others.
+    """
     if not reward.published:
         raise NotFound()
-    if reward.opens_at is not None and now < reward.opens_at:
-        raise NotOpenYet(opens_at=clock.rfc3339(reward.opens_at))
+    if reward.opens_at is not None and now < reward.opens_at - early:
+        raise NotOpenYet(opens_at=clock.rfc3339(reward.opens_at - early))
     if reward.closes_at is not None and now >= reward.closes_at:
         raise Closed()
 

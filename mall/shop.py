@@ -15,6 +15,7 @@ from models import (
     SettingChange,
     ShopSetting,
     Tier,
+    TierRule,
 )
 from models.base import db, insert
 
@@ -97,11 +98,11 @@ def open_shop(*, now: datetime) -> None:
             priority=0,
             active=True,
             terms={"rate": {"points": 1, "per_fen": 100, "rounding": "full_units"}},
-            growth_per_yuan=1,
             created_at=now,
             published_at=now,
         )
         _add(ExpiryPolicy, **_first_expiry_policy(now))
+        _add(TierRule, **_first_tier_rules(now))
 
 
 def _first_expiry_policy(now: datetime) -> dict[str, Any]:
@@ -109,6 +110,18 @@ def _first_expiry_policy(now: datetime) -> dict[str, Any]:
     terms = {"kind": "rolling", "lasts": 12, "unit": "month", "round_up_to": "month"}
     rest = {"by_tier": {}, "remind_days": [30, 7, 1], "note": "", "published_at": now}
     return {"version": 1, "terms": terms, **rest}
+
+
+def _first_tier_rules(now: datetime) -> dict[str, Any]:
+    """A point of growth a yuan, counted for ever, reviewed never."""
+    growth = {"growth_per_yuan": 1, "growth_per_visit": 0, "min_amount_fen": 0, "activities": []}
+    parts = ("spend", "visit", "activity")
+    weights = {f"{part}_weight_percent": 100 for part in parts}
+    window = {"window_kind": "ever", "window_days": 365, "grace_days": 0}
+    rest = {"review_policy": "one_step", "recount": False, "thresholds": {}, "note": ""}
+    moments = ("created_at", "published_at", "effective_at", "applied_at", "settled_at")
+    marks = {"version": 1, "after_member_id": 0, **dict.fromkeys(moments, now)}
+    return {**growth, **weights, **window, **rest, **marks}
 
 
 def _add(model: Any, **values: Any) -> None:

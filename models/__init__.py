@@ -3,6 +3,7 @@
 from models.actions import TillAction
 from models.alarms import Alarm, BalanceSettlement
 from models.base import db
+from models.benefits import Benefit, BenefitEntry
 from models.bundles import Bundle, GivenBundle
 from models.campaigns import CampaignMember, PointsCampaign
 from models.checkins import CheckIn, MilestonePaid, Outage
@@ -25,6 +26,14 @@ from models.referrals import CodeImage, Referral
 from models.rewards import LimitCounter, Reward, StockMove
 from models.shop import CheckInLadder, CheckInRule, SettingChange, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
+from models.tier_rules import (
+    GrowthCount,
+    TierGrant,
+    TierPerks,
+    TierQuota,
+    TierRule,
+    TierStanding,
+)
 from models.tiers import GrowthEntry, Tier, TierChange
 from models.transfers import Transfer
 from models.vouchers import Voucher
@@ -33,6 +42,8 @@ __all__ = [
     "Account",
     "Alarm",
     "BalanceSettlement",
+    "Benefit",
+    "BenefitEntry",
     "Bundle",
     "CampaignMember",
     "CheckIn",
@@ -48,6 +59,7 @@ __all__ = [
     "Failure",
     "GateMark",
     "GivenBundle",
+    "GrowthCount",
     "GrowthEntry",
     "Hold",
     "IdempotencyKey",
@@ -84,6 +96,11 @@ __all__ = [
     "Tally",
     "Tier",
     "TierChange",
+    "TierGrant",
+    "TierPerks",
+    "TierQuota",
+    "TierRule",
+    "TierStanding",
     "TillAction",
     "Transfer",
     "Voucher",

@@ -16,6 +16,7 @@ class EarningRule(Model):
     """A version of a rule; a draft until it is published, and never changed after.
 
     Entries name the version that made them. `terms` say how much, for whom, when and up to how much.
+    `growth_per_yuan` is what versions gave before growth had rules of its own; nobody reads it.
     """
 
     __tablename__ = "earning_rules"

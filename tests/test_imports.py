@@ -27,7 +27,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "actions",
         "expiry_policies",
     ),
-    ("points", "rewards", "vouchers", "gates"),
+    ("points", "rewards", "vouchers", "gates", "benefits"),
     ("bundles", "earning", "tuning", "payments", "receipts"),
     (
         "checkins",
@@ -40,6 +40,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "holds",
         "transfers",
         "packs",
+        "tier_gifts",
     ),
     ("login", "scans", "imports", "ledger", "demo", "undo", "merges", "assets", "campaigns"),
     ("reactions",),

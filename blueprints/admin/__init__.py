@@ -19,6 +19,7 @@ from blueprints.admin import (
     redemptions,
     rewards,
     settings,
+    tiers,
 )
 from blueprints.auth import admins_only
 from blueprints.contract import Blueprint
@@ -43,6 +44,7 @@ for child in (
     earning,
     expiry,
     payments,
+    tiers,
     jobs,
 ):
     bp.register_blueprint(child.bp)

@@ -11,6 +11,7 @@ from blueprints.contract import (
     Body,
     Nothing,
     Out,
+    Pattern,
     YesOrNo,
     a_day,
     an_id,
@@ -29,6 +30,7 @@ from models.earning import KINDS, TRIGGERS
 MAX_NAMES = 200
 MIN_PERCENT, MAX_PERCENT = 101, 10_000
 MAX_DAYS = 3_650
+CODE = [validate.Length(1, 32), Pattern(r"[^\s:]+", error="neither blanks nor colons")]
 
 bp = Blueprint("earning", __name__, description="What earns points")
 
@@ -68,7 +70,7 @@ class WindowBody(Body):
 
 
 class RuleBody(Body):
-    code = text(1, 32, required=True)
+    code = fields.String(validate=CODE, required=True)
     name = text(1, 48, required=True)
     kind = fields.String(validate=validate.OneOf(KINDS), load_default="base")
     trigger = fields.String(validate=validate.OneOf(TRIGGERS), load_default="purchase")
@@ -78,7 +80,6 @@ class RuleBody(Body):
     rate = fields.Nested(RateBody())
     points = positive()
     percent = whole(MIN_PERCENT, MAX_PERCENT)
-    growth_per_yuan = whole(0, MAX_NUMBER, load_default=0)
     min_amount_fen = whole(0, MAX_NUMBER, load_default=0)
     caps = fields.Nested(CapsBody())
     excluded_categories = some(text(1, 32))
@@ -99,7 +100,6 @@ class RuleOut(Out):
     trigger = fields.String()
     priority = fields.Integer()
     active = fields.Boolean()
-    growth_per_yuan = fields.Integer()
     terms = fields.Dict(keys=fields.String())
     state = fields.String(validate=validate.OneOf(["draft", "published"]))
     created_at = moment()
@@ -180,6 +180,7 @@ def try_receipt(body: dict, *, key):
 
 class BackTestBody(Body):
     draft_ids = fields.List(an_id(), validate=validate.Length(1, 20), required=True)
+    tier_rule_id = an_id(allow_none=True, load_default=None)
     first_day = a_day(required=True)
     last_day = a_day(required=True)
 
@@ -223,5 +224,8 @@ class BackTestOut(Out):
 @bp.response(200, BackTestOut())
 def back_test(body: dict, *, key):
     """Play the shop's own receipts again under drafts: points, cost, who wins and loses, tiers."""
-    days = body["first_day"], body["last_day"]
-    return reply(earning.back_test(body["draft_ids"], *days, key=key, now=clock.now()))
+    days, rule_id = (body["first_day"], body["last_day"]), body["tier_rule_id"]
+    asked = earning.back_test(
+        body["draft_ids"], *days, tier_rule_id=rule_id, key=key, now=clock.now()
+    )
+    return reply(asked)

@@ -6,7 +6,7 @@ from marshmallow import fields
 
 from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
 from blueprints.pages import PageArgs, page, page_of
-from mall import clock, stores, tiers, tuning
+from mall import clock, stores, tuning
 from models import SettingChange, Store
 
 bp = Blueprint("settings", __name__, description="Stores, and the rows a shopkeeper tunes")
@@ -40,24 +40,6 @@ def list_stores(args: dict):
 def open_store(body: dict, *, key):
     """Add a store."""
     return reply(stores.open_store(**body, key=key, now=clock.now()))
-
-
-class TierRowOut(Out):
-    code = fields.String()
-    name = fields.String()
-    growth_min = fields.Integer()
-
-
-class TierListOut(Out):
-    items = fields.List(fields.Nested(TierRowOut))
-    next_cursor = fields.String(allow_none=True)
-
-
-@bp.get("/tiers")
-@bp.response(200, TierListOut())
-def list_tiers():
-    """The tiers, lowest first."""
-    return {"items": tiers.ladder(), "next_cursor": None}
 
 
 class SettingOut(Out):

@@ -12,6 +12,7 @@ from blueprints.shopper import (
     redemptions,
     referrals,
     rewards,
+    tiers,
     transfers,
 )
 
@@ -28,5 +29,6 @@ for child in (
     gifts,
     assets,
     purchases,
+    tiers,
 ):
     bp.register_blueprint(child.bp)

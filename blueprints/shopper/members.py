@@ -109,7 +109,7 @@ def show_card():
         "nickname": member.nickname,
         "tier": next(tier for tier in ladder if tier.code == account.tier_code),
         "points": _points(account, now),
-        "growth": _growth(account, ladder),
+        "growth": tiers.growth_of(account, now=now),
         "vouchers": _usable_vouchers(now),
         "code": {"payload": payload, "expires_in_s": expires_in_s},
     }
@@ -138,15 +138,6 @@ def _points(account: Account, now: datetime) -> dict:
             {"points": left, "expires_on": clock.last_day_before(at).isoformat()}
             for at, left in coming
         ],
-    }
-
-
-def _growth(account: Account, ladder: list) -> dict:
-    following = tiers.above(ladder, account.growth_value)
-    return {
-        "value": account.growth_value,
-        "next_tier": following,
-        "to_next": following.growth_min - account.growth_value if following else None,
     }
 
 

@@ -52,6 +52,7 @@ class Viewer:
         self.points = account.balance_points - points.due_points(member_id, now=now)
         self.ladder = tiers.ladder()
         self.rank = tiers.rank(self.ladder, account.tier_code)
+        self.early = tiers.benefits(account.tier_code).early
         self.periods = limits.periods_of(now)
         counter = LimitCounter
         taken = sa.select(counter.reward_id, counter.period, counter.quantity).where(
@@ -67,7 +68,7 @@ class Viewer:
             name = self.ladder[tiers.rank(self.ladder, reward.tier_min)].name
             return locked("tier_too_low", tier=name)
         try:
-            rewards.check_open(reward, now=self.now)
+            rewards.check_open(reward, now=self.now, early=self.early)
         except Refused as refusal:
             return locked(refusal.code)
         if reward.price_fen:
@@ -85,7 +86,7 @@ class Viewer:
         return {
             **{name: getattr(reward, name) for name in same + also},
             "stock_state": rewards.stock_state(reward),
-            "opens_at": clock.rfc3339(reward.opens_at) if reward.opens_at else None,
+            "opens_at": clock.rfc3339(reward.opens_at - self.early) if reward.opens_at else None,
             "closes_at": clock.rfc3339(reward.closes_at) if reward.closes_at else None,
             "affordable": short_by == 0,
             "short_by": short_by,

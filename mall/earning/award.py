@@ -8,19 +8,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, shop
+from mall import clock, shop, tiers
 from mall.atomic import atomic
 from mall.earning import engine
 from mall.earning.engine import Bill, Buyer, Line, Used
 from mall.earning.rules import (
-    BASE,
     CATEGORY,
     ITEM,
     LATER,
+    MULTIPLY,
     NOW,
     PURCHASE,
     Rule,
     in_force,
+    in_order,
     period_of,
 )
 from mall.earning.shares import share_out
@@ -28,7 +29,7 @@ from mall.points import Book
 from models import EarningCounter, Member
 from models.base import insert
 
-FEN_PER_YUAN = 100
+TIER = "tier:"  # begins the code of what a tier multiplies; no rule of the shop has a colon
 SHOWN_BESIDE = {"excluded", "below_minimum"}  # told even where others earned
 
 
@@ -44,15 +45,6 @@ class Awarded:
     @property
     def points(self) -> int:
         return engine.total(self.lines)
-
-    @property
-    def growth(self) -> int:
-        """By the base rules, in whole yuan of what they took."""
-        return sum(
-            line.numbers["amount_fen"] // FEN_PER_YUAN * line.rule.growth_per_yuan
-            for line in self.lines
-            if line.rule.kind == BASE and "amount_fen" in line.numbers and line.why != "excluded"
-        )
 
     @property
     def main(self) -> Rule | None:
@@ -143,13 +135,13 @@ def meter(rules: Sequence[Rule], wanted: Collection[tuple[int, date]]) -> Meter:
     return found
 
 
-def buyers(member_ids: Iterable[int], tiers: Mapping[int, str]) -> dict[int, Buyer]:
+def buyers(member_ids: Iterable[int], held: Mapping[int, str]) -> dict[int, Buyer]:
     """What rules ask of members; their tiers are the caller's word."""
     columns = (Member.id, Member.joined_at, Member.birthday)
     query = sa.select(*columns).where(Member.id.in_(set(member_ids)))
     with atomic() as transaction:
         return {
-            row.id: Buyer(tiers[row.id], clock.business_day(row.joined_at), row.birthday)
+            row.id: Buyer(held[row.id], clock.business_day(row.joined_at), row.birthday)
             for row in transaction.execute(query)
         }
 
@@ -157,16 +149,31 @@ def buyers(member_ids: Iterable[int], tiers: Mapping[int, str]) -> dict[int, Buy
 def of_receipts(receipts: Sequence[tuple[int, Bill]], book: Book) -> tuple[list[Awarded], Meter]:
     """What receipts earn, in order, by the rules in force; the meter is to be written with them."""
     rules = in_force(now=book.now, triggers=(PURCHASE, ITEM, CATEGORY))
-    tiers = {member_id: book.account(member_id).tier_code for member_id, _ in receipts}
-    known = buyers(tiers, tiers)
+    held = {member_id: book.account(member_id).tier_code for member_id, _ in receipts}
+    known = buyers(held, held)
     counted = meter(rules, {(member_id, bill.day) for member_id, bill in receipts})
-    policy = shop.setting("multiplier_stacking")
+    policy, of_tier = shop.setting("multiplier_stacking"), with_tiers(rules)
     awarded = []
     for member_id, bill in receipts:
-        made = decide(bill, known[member_id], rules, counted.used(member_id), policy)
+        who = known[member_id]
+        mine = of_tier.get(who.tier_code, rules)
+        made = decide(bill, who, mine, counted.used(member_id), policy)
         counted.count(member_id, made.lines, bill.day)
         awarded.append(made)
     return awarded, counted
+
+
+def with_tiers(rules: Sequence[Rule]) -> dict[str, list[Rule]]:
+    """For tiers that multiply points: the rules with that multiplier among them."""
+    return {
+        code: in_order([*rules, tier_rule(code, *told)])
+        for code, told in tiers.multipliers().items()
+    }
+
+
+def tier_rule(code: str, name: str, percent: int, version: int) -> Rule:
+    """What a tier multiplies, as a rule: it stacks with others as the shop's policy says."""
+    return Rule(0, f"{TIER}{code}", version, name, kind=MULTIPLY, percent=percent)
 
 
 def decide(bill: Bill, buyer: Buyer, rules: Sequence[Rule], used: Used, policy: str) -> Awarded:

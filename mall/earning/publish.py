@@ -14,7 +14,7 @@ from mall.idempotency import Answer, Key
 from models import EarningRule, Store, Tier
 from models.base import db, insert, table_of
 
-OWN_COLUMNS = ("code", "name", "kind", "priority", "active", "growth_per_yuan")
+OWN_COLUMNS = ("code", "name", "kind", "priority", "active")
 
 
 def write(

@@ -94,7 +94,6 @@ class Rule:
     rate: Rate = field(default_factory=lambda: Rate(1))
     points: int = 0  # of a rule that adds, or of an event
     percent: int = WHOLE  # of a rule that multiplies
-    growth_per_yuan: int = 0
     min_amount_fen: int = 0
     caps: Caps = field(default_factory=Caps)
     excluded_categories: frozenset[str] = frozenset()
@@ -165,7 +164,6 @@ def read(row: Any) -> Rule:
         rate=Rate(**rate) if rate else Rate(0),
         points=terms.get("points", 0),
         percent=terms.get("percent", WHOLE),
-        growth_per_yuan=row.growth_per_yuan,
         min_amount_fen=terms.get("min_amount_fen", 0),
         caps=Caps(**terms.get("caps", {})),
         excluded_categories=frozenset(terms.get("excluded_categories", ())),

@@ -1,7 +1,8 @@
 """What rules would do: one receipt looked at, or the shop's own past played again under a draft.
 
 A back-test plays every receipt of a time twice, with the rules in force and with the drafts in their
-place, each with counters of its own. Tiers are the members' of today; refunds are left out.
+place, each with counters of its own. Tiers and what they multiply are those of today; refunds are
+left out. Growth has rules of its own: who would change tier is asked of a draft of those.
 """
 
 from collections import defaultdict
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 
 from mall import clock, shop, tiers
 from mall.atomic import atomic
-from mall.earning.award import Meter, buyers, decide
+from mall.earning.award import Meter, buyers, decide, with_tiers
 from mall.earning.engine import Bill, Buyer
 from mall.earning.rules import EVENT, Rule, in_force, in_order, read
 from mall.earning.words import told
@@ -53,11 +54,16 @@ def dry_run(
     rules = with_drafts(draft_ids, now=now)
     who = buyers([member_id], {member_id: tier})[member_id]
     how = shop.setting("multiplier_stacking")
-    made = decide(bill, who, rules, Meter().used(member_id), how)
+    mine = with_tiers(rules).get(who.tier_code, rules)
+    made = decide(bill, who, mine, Meter().used(member_id), how)
     due_at = made.due_at(now)
     told_lines = [told(line) for line in made.told()]
     until = clock.rfc3339(due_at) if due_at and made.points else None
-    body = {"points": made.points, "growth": made.growth, "pending_until": until}
+    body = {
+        "points": made.points,
+        "growth": tiers.in_force().of_spend(bill.amount_fen),
+        "pending_until": until,
+    }
     return _keep({**body, "lines": told_lines}, key, now)
 
 
@@ -72,30 +78,39 @@ def _keep(body: dict[str, Any], key: Key, now: datetime) -> Answer:
 class Tally:
     """What one set of rules gave over a time."""
 
+    of_tier: dict[str, list[Rule]]
     points: int = 0
     by_member: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    growth: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     by_rule: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     meter: Meter = field(default_factory=Meter)
 
     def play(self, member_id: int, bill: Bill, who: Buyer, rules: Sequence[Rule], how: str) -> None:
-        made = decide(bill, who, rules, self.meter.used(member_id), how)
+        mine = self.of_tier.get(who.tier_code, rules)
+        made = decide(bill, who, mine, self.meter.used(member_id), how)
         self.meter.count(member_id, made.lines, bill.day)
         self.points += made.points
         self.by_member[member_id] += made.points
-        self.growth[member_id] += made.growth
         for line in made.lines:
             if line.points:
                 self.by_rule[line.rule.label] += line.points
 
 
 def back_test(
-    draft_ids: Sequence[int], first: date, last: date, *, key: Key, now: datetime
+    draft_ids: Sequence[int],
+    first: date,
+    last: date,
+    *,
+    tier_rule_id: int | None = None,
+    key: Key,
+    now: datetime,
 ) -> Answer:
-    """Play the receipts paid from one day to another again, under drafts and as it is."""
+    """Play the receipts paid from one day to another again, under drafts and as it is.
+
+    With a draft of the tier rules: who would rise and fall under it, as things stand.
+    """
     today = [rule for rule in in_force(now=now) if rule.trigger != EVENT]
     drafts, how = with_drafts(draft_ids, now=now), shop.setting("multiplier_stacking")
-    before, after = Tally(), Tally()
+    before, after = Tally(with_tiers(today)), Tally(with_tiers(drafts))
     receipts, known = 0, dict[int, Buyer]()
     for chunk in _receipts(first, last):
         _learn({row.member_id for row in chunk} - set(known), known)
@@ -105,7 +120,8 @@ def back_test(
             before.play(row.member_id, bill, who, today, how)
             after.play(row.member_id, bill, who, drafts, how)
         receipts += len(chunk)
-    return _keep({"receipts": receipts, **_compared(before, after)}, key, now)
+    moved = _tier_moves(tier_rule_id, now)
+    return _keep({"receipts": receipts, **_compared(before, after), "tiers": moved}, key, now)
 
 
 def _receipts(first: date, last: date) -> Iterator[Sequence[Any]]:
@@ -157,7 +173,6 @@ def _compared(before: Tally, after: Tally) -> dict[str, Any]:
         "rules_after": dict(after.by_rule),
         "winners": {"members": len(up), "most": [_named(m, changes) for m in up[:NAMED]]},
         "losers": {"members": len(down), "most": [_named(m, changes) for m in down[:NAMED]]},
-        "tiers": _tier_moves(before, after),
     }
 
 
@@ -165,20 +180,9 @@ def _named(member_id: int, changes: dict[int, int]) -> dict[str, int]:
     return {"member_id": member_id, "points": changes[member_id]}
 
 
-def _tier_moves(before: Tally, after: Tally) -> dict[str, int]:
-    """Members whom the difference in growth would have put into another tier."""
-    ladder, moved = tiers.ladder(), {"up": 0, "down": 0}
-    wanted = [m for m in after.growth if after.growth[m] != before.growth[m]]
-    query = sa.select(Account.member_id, Account.growth_value)
-    for start in range(0, len(wanted), READ_AT_ONCE):
-        part = wanted[start : start + READ_AT_ONCE]
-        with atomic() as transaction:
-            rows = transaction.execute(query.where(Account.member_id.in_(part))).all()
-        for row in rows:
-            grown = row.growth_value + after.growth[row.member_id] - before.growth[row.member_id]
-            now_code = tiers.reached(ladder, row.growth_value).code
-            then_code = tiers.reached(ladder, max(grown, 0)).code
-            steps = tiers.rank(ladder, then_code) - tiers.rank(ladder, now_code)
-            moved["up"] += steps > 0
-            moved["down"] += steps < 0
-    return moved
+def _tier_moves(tier_rule_id: int | None, now: datetime) -> dict[str, int]:
+    """Members who would be in another tier; earning rules alone move nobody."""
+    if tier_rule_id is None:
+        return {"up": 0, "down": 0}
+    seen = tiers.preview(tier_rule_id, now=now)
+    return {"up": seen["up"], "down": seen["down"]}

@@ -87,6 +87,18 @@ from mall.errors.rewards import (
     TierTooLow,
     TooManyUnits,
 )
+from mall.errors.tiers import (
+    BaseTierFixed,
+    BenefitExpired,
+    BenefitUsedUp,
+    BenefitUseKnown,
+    GrantEnded,
+    GrantInThePast,
+    TierRuleOutdated,
+    TierRulePublished,
+    TierTaken,
+    UnknownTier,
+)
 from mall.errors.till import (
     CodeExpired,
     CodeInvalid,
@@ -200,4 +212,14 @@ __all__ = [
     "ReceiptRecorded",
     "ShareTooSmall",
     "StepNotWhole",
+    "BaseTierFixed",
+    "BenefitExpired",
+    "BenefitUseKnown",
+    "BenefitUsedUp",
+    "GrantEnded",
+    "GrantInThePast",
+    "TierRuleOutdated",
+    "TierRulePublished",
+    "TierTaken",
+    "UnknownTier",
 ]

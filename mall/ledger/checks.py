@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from models import (
     Account,
     BalanceSettlement,
+    Benefit,
+    BenefitEntry,
     CheckIn,
     DebtEntry,
     GrowthEntry,
@@ -300,6 +302,31 @@ def milestones_are_what_was_granted() -> sa.Select[Any]:
     )
 
 
+def each_growth_follows_from_the_one_before(members: Members = None) -> sa.Select[Any]:
+    entry = GrowthEntry
+    last = sa.func.lag(entry.value_after, 1, 0).over(
+        partition_by=entry.member_id, order_by=entry.id
+    )
+    all_steps = sa.select(
+        entry.id.label("id"),
+        (last + entry.delta_value).label("expected"),
+        entry.value_after.label("actual"),
+    )
+    steps = all_steps.where(_of(members, entry.member_id)).subquery()
+    return sa.select(steps).where(steps.c.expected != steps.c.actual)
+
+
+def benefits_are_sum_of_their_entries() -> sa.Select[Any]:
+    moved = (
+        sa.select(_sum(BenefitEntry.delta_uses))
+        .where(BenefitEntry.benefit_id == Benefit.id)
+        .scalar_subquery()
+    )
+    return sa.select(
+        Benefit.id.label("id"), moved.label("expected"), Benefit.uses_left.label("actual")
+    ).where(moved != Benefit.uses_left)
+
+
 CHECKS: tuple[tuple[str, Callable[[], sa.Select[Any]]], ...] = (
     ("account", balance_is_sum_of_entries),
     ("account", balance_is_sum_of_lots),
@@ -320,11 +347,14 @@ CHECKS: tuple[tuple[str, Callable[[], sa.Select[Any]]], ...] = (
     ("voucher", vouchers_agree_with_redemptions),
     ("member", streaks_follow_from_the_day_before),
     ("account", milestones_are_what_was_granted),
+    ("growth", each_growth_follows_from_the_one_before),
+    ("benefit", benefits_are_sum_of_their_entries),
 )
 BY_MEMBER = (  # these read a member's rows side by side: of some rows alone they can't be asked
     each_entry_follows_from_the_one_before,
     limits_are_live_redemptions,
     streaks_follow_from_the_day_before,
+    each_growth_follows_from_the_one_before,
 )
 
 

@@ -44,17 +44,22 @@ COUNTERS: tuple[tuple[type[Base], tuple[str, ...], str], ...] = (  # key beside 
 ONCE_A_MEMBER = ("welcome", "birthday")  # gifts whose cause begins with the member's id
 HANDLED = (
     "accounts",
+    "benefits",
     "campaign_members",
     "checkins",
     "earning_counters",
+    "growth_counts",
     "limit_counters",
     "lots",
     "merges",
     "milestones_paid",
     "referrals",
+    "tier_grants",
+    "tier_standings",
 )
 KEPT = (
     "alarms",
+    "benefit_entries",
     "balance_settlements",
     "debt_entries",
     "growth_entries",

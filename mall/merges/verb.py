@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import checkins, points, tiers
+from mall import benefits, checkins, points, tiers
 from mall.atomic import Contended, atomic
 from mall.errors import AccountFrozen, MemberClosed
 from mall.events import Merged, record
@@ -15,8 +15,7 @@ from mall.merges.friends import inviters_of, join_friends
 from mall.merges.preview import BLANK, accounts_of, check_two, moves
 from mall.merges.rows import add_counters, move_rows
 from mall.points import Book, Cause
-from mall.tiers import Growth
-from models import Account, CampaignMember, Member, Merge, TierChange
+from models import Account, CampaignMember, Member, Merge
 from models.base import insert, table_of
 
 FILLED = ("nickname", "gender", "birthday", "city", "channel_code")
@@ -75,31 +74,13 @@ def _move(book: Book, from_id: int, into_id: int, actor: str) -> None:
     book.move(from_id, into_id, out, into)
     book.write()
     points.change_hands(from_id, into_id)
-    _grow(from_id, into_id, book.now)
+    tiers.join(from_id, into_id, actor=actor, now=book.now)
+    benefits.join(from_id, into_id, now=book.now)
     add_counters(from_id, into_id)
     join_friends(from_id, into_id)  # before the promises: it may end some
     _move_pending(from_id, into_id)
     move_rows(from_id, into_id)
     _follow(from_id, into_id)
-
-
-def _grow(from_id: int, into_id: int, now: datetime) -> None:
-    """Growth adds up; the tier is the higher of the two, or what both together reach."""
-    accounts = accounts_of(from_id, into_id)
-    value, ref = accounts[from_id]["growth_value"], ("merge", str(from_id))
-    tiers.grow_many([Growth(from_id, -value, "merge_out", *ref)], now=now)
-    tiers.grow_many([Growth(into_id, value, "merge_in", *ref)], now=now)
-    ladder, theirs = tiers.ladder(), accounts[from_id]["tier"]
-    tier = accounts_of(into_id)[into_id]["tier"]
-    if tiers.rank(ladder, theirs) <= tiers.rank(ladder, tier):
-        return
-    table = table_of(Account)
-    change = {"tier_before": tier, "tier_after": theirs, "reason": "merge", "changed_at": now}
-    with atomic() as transaction:
-        transaction.execute(
-            sa.update(table).where(table.c.member_id == into_id).values(tier_code=theirs)
-        )
-        transaction.execute(insert(TierChange).values(member_id=into_id, **change))
 
 
 def _move_pending(from_id: int, into_id: int) -> None:

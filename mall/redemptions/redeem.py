@@ -10,8 +10,10 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+import sqlalchemy as sa
 
 from mall import clock, gates, idempotency, limits, points, rewards, tiers, vouchers
 from mall.atomic import atomic
@@ -42,7 +44,7 @@ from mall.redemptions.gate import (
     release,
 )
 from mall.rewards import Offer
-from models import Redemption, Store, Tier, db
+from models import Account, Redemption, Store, Tier, db
 from models.base import insert
 
 log = logging.getLogger(__name__)
@@ -113,7 +115,7 @@ def _look_over(request: Request, on_offer: dict[int, Offer], now: datetime) -> E
     if reward is None:
         return NotFound()
     try:
-        rewards.check_open(reward, now=now)
+        rewards.check_open(reward, now=now, early=_early(request.member_id, reward, now))
     except Exception as refusal:
         return refusal
     if reward.price_fen:
@@ -125,6 +127,16 @@ def _look_over(request: Request, on_offer: dict[int, Offer], now: datetime) -> E
     if request.store_id is not None and db.session.get(Store, request.store_id) is None:
         return NotFound()
     return None
+
+
+def _early(member_id: int, reward: Offer, now: datetime) -> timedelta:
+    """How much before others somebody may have a reward; asked only where it is not open to all."""
+    if reward.opens_at is None or now >= reward.opens_at:
+        return timedelta(0)
+    tier_code = db.session.scalar(
+        sa.select(Account.tier_code).where(Account.member_id == member_id)
+    )
+    return tiers.benefits(tier_code).early if tier_code else timedelta(0)
 
 
 def commit_many(tickets: Sequence[Ticket], *, now: datetime) -> list[Outcome]:
@@ -214,7 +226,11 @@ def _judge(tickets: Sequence[Ticket], book: Book) -> dict[Ticket, Outcome]:
     for ticket in tickets:
         request, reward = ticket.request, ticket.reward
         try:
-            _check_tier(reward, book.account(request.member_id).tier_code, ladder)
+            tier_code = book.account(request.member_id).tier_code
+            _check_tier(reward, tier_code, ladder)
+            if reward.opens_at is not None and book.now < reward.opens_at:
+                early = tiers.benefits(tier_code).early
+                rewards.check_open(reward, now=book.now, early=early)
             book.check_spend(request.member_id, reward.price_points * request.quantity)
         except MallError as refusal:
             refused[ticket] = refusal

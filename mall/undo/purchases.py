@@ -4,10 +4,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, earning, points, shop
+from mall import clock, earning, points, shop, tiers
 from mall.atomic import atomic
 from mall.errors import RefundsStand
-from mall.undo import growth
+from mall.tiers import Bought
 from mall.undo.undoing import Undoing
 from models import LedgerEntry, Purchase
 from models.base import table_of
@@ -28,7 +28,9 @@ def undo(undoing: Undoing) -> None:
             undoing.member_id, entry.id, entry.delta_points, cause, from_others=others
         )
     points.void_promises("purchase", str(undoing.ref_id))
-    growth.take_back(undoing, KIND, "purchase", str(undoing.ref_id))
+    bought = Bought(*(undoing.member_id, undoing.ref_id), receipt.growth_awarded, receipt.paid_at)
+    taken = (KIND, "action", str(undoing.action_id))
+    tiers.take_back(bought, growth=receipt.growth_awarded, cause=taken, whole=True, now=undoing.now)
 
 
 def _free_number(undoing: Undoing) -> Any:
@@ -47,7 +49,7 @@ def _free_number(undoing: Undoing) -> Any:
                 undone_receipt_no=table.c.receipt_no,
                 receipt_no=f"{STANDS_FOR}{undoing.ref_id}",
             )
-            .returning(table.c.paid_at, table.c.lines)
+            .returning(table.c.paid_at, table.c.lines, table.c.growth_awarded)
         ).one_or_none()
         if freed is None:
             refunded = sa.select(table.c.refunded_fen).where(table.c.id == undoing.ref_id)

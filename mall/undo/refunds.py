@@ -5,13 +5,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import payments, points, shop
+from mall import payments, points, shop, tiers
 from mall.atomic import atomic
 from mall.errors import LaterRefundStands
 from mall.refunds import UNDONE
-from mall.undo import growth
+from mall.tiers import Bought
 from mall.undo.undoing import Undoing
-from models import LedgerEntry, Purchase, Refund
+from models import GrowthEntry, LedgerEntry, Purchase, Refund
 from models.base import table_of
 
 KIND = "undo_refund"
@@ -20,7 +20,7 @@ KIND = "undo_refund"
 def undo(undoing: Undoing) -> None:
     """Give back what a refund took, to the very lots it came from; what it left owed is owed no more."""
     refund = _refund(undoing.ref_id)
-    _count_again(refund)
+    receipt = _count_again(refund)
     _check_last(refund)
     book, member_id = undoing.book, undoing.member_id
     grace = timedelta(days=shop.setting("give_back_grace_days"))
@@ -37,7 +37,7 @@ def undo(undoing: Undoing) -> None:
         _give_points(undoing, refund, grace)
     if refund.points_returned:
         payments.pay_again(book, undoing.entry_ref, undoing.cause("pay_again"))
-    growth.give(undoing, KIND, refund.growth_taken)
+    _give_growth(undoing, refund, receipt)
 
 
 def _refund(refund_id: int) -> Any:
@@ -45,15 +45,30 @@ def _refund(refund_id: int) -> Any:
         return transaction.execute(sa.select(Refund.__table__).where(Refund.id == refund_id)).one()
 
 
-def _count_again(refund: Any) -> None:
+def _count_again(refund: Any) -> Any:
+    """Count money as not refunded; answers the receipt as it is then."""
     table = table_of(Purchase)
     with atomic() as transaction:
-        counted = transaction.execute(
+        return transaction.execute(
             sa.update(table)
             .where(table.c.id == refund.purchase_id, table.c.refunded_fen >= refund.amount_fen)
             .values(refunded_fen=table.c.refunded_fen - refund.amount_fen)
-        )
-    assert counted.rowcount == 1, "a refund that stands is counted on its receipt"
+            .returning(table.c.amount_fen, table.c.refunded_fen, table.c.paid_at)
+        ).one()
+
+
+def _give_growth(undoing: Undoing, refund: Any, receipt: Any) -> None:
+    """Growth returns to the window its receipt counts in, a visit with it."""
+    whole = receipt.refunded_fen + refund.amount_fen == receipt.amount_fen
+    entry = table_of(GrowthEntry).c
+    of_money = sa.select(sa.func.coalesce(sa.func.sum(-entry.delta_value), 0)).where(
+        entry.kind == "refund", entry.ref_kind == "refund", entry.ref_id == undoing.entry_ref
+    )
+    with atomic() as transaction:
+        money = int(transaction.execute(of_money).scalar_one())
+    bought = Bought(undoing.member_id, refund.purchase_id, money, receipt.paid_at)
+    cause = (KIND, "action", str(undoing.action_id))
+    tiers.give_again(bought, taken=refund.growth_taken, cause=cause, whole=whole, now=undoing.now)
 
 
 def _check_last(refund: Any) -> None:

@@ -25,6 +25,27 @@ ROLLING = {"kind": "rolling", "lasts": 12, "unit": "month", "round_up_to": "mont
 BILL = {"member_id": 1, "receipt_no": "R1", "bill_fen": 10**9}
 PAYS = {"rate_points": 100, "rate_fen": 100, "max_percent": 30, "step_points": 100}
 LIVES = {"terms": ROLLING, "by_tier": {"gold": {"kind": "never"}}, "remind_days": [30, 7]}
+QUOTA = {"code": "trial", "name": "试用", "uses": 1, "period": "month"}
+TIER = {
+    "name": "白金会员",
+    "growth_min": 9000,
+    "discount_percent": 1,
+    "points_percent": 200,
+    "early_access_hours": 1,
+    "quotas": [QUOTA],
+}
+TIER_RULE = {
+    "growth_per_yuan": 1,
+    "growth_per_visit": 1,
+    "min_amount_fen": 1,
+    "activities": [{"kind": "check_in", "growth": 1, "daily_cap": 1}],
+    "spend_weight_percent": 1,
+    "visit_weight_percent": 1,
+    "activity_weight_percent": 1,
+    "window_days": 1,
+    "grace_days": 1,
+    "thresholds": [{"tier": "silver", "growth_min": 2}],
+}
 
 
 class Call(NamedTuple):
@@ -127,7 +148,6 @@ CALLS = (
             "rate": {"points": 1, "per_fen": 100, "rounding": "floor"},
             "points": 1,
             "percent": 200,
-            "growth_per_yuan": 0,
             "min_amount_fen": 0,
             "caps": {"transaction": 1, "day": 1, "period": 1, "period_kind": "month"},
             "excluded_categories": ["烟"],
@@ -166,6 +186,15 @@ CALLS = (
         {"draft_ids": [1], "first_day": "2026-01-01", "last_day": "2026-01-02"},
     ),
     Call("POST", "/admin/settings/shop_name", "admin", {"value": "店"}),
+    Call("POST", "/admin/tiers", "admin", {"code": "platinum", **TIER}),
+    Call("PATCH", "/admin/tiers/silver", "admin", TIER, keyed=False),
+    Call("POST", "/admin/tier-rules", "admin", TIER_RULE),
+    Call("PATCH", "/admin/tier-rules/1", "admin", TIER_RULE, keyed=False),
+    Call("POST", "/admin/tier-rules/1/publication", "admin", {}),
+    Call("POST", "/admin/members/1/tier-grants", "admin", {"tier": "gold", "reason": "补偿"}),
+    Call("POST", "/admin/tier-grants/1/revocation", "admin", {}),
+    Call("POST", "/clerk/benefits/trial/use", "clerk", {"member_id": 1}),
+    Call("POST", "/clerk/benefit-uses/1/undo", "clerk", {}),
     Call("POST", "/admin/outages", "admin", {"day": "2020-01-01", "note": "机房断电"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )

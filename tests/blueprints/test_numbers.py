@@ -23,17 +23,33 @@ LARGEST = {
     "lasts": 120,
     "remind_days": 365,
     "max_percent": 100,
+    "uses": 1000,
+    "discount_percent": 100,
+    "points_percent": 1000,
+    "early_access_hours": 720,
+    "growth_per_yuan": 1000,
+    "growth_per_visit": 10**6,
+    "spend_weight_percent": 1000,
+    "visit_weight_percent": 1000,
+    "activity_weight_percent": 1000,
+    "window_days": 3660,
+    "grace_days": 366,
 }
-SMALLEST = {"percent": 101}
-IDS = ("reward_id", "store_id", "member_id", "from_member_id", "draft_ids")
+SMALLEST = {"percent": 101, "points_percent": 100}
+IDS = ("reward_id", "store_id", "member_id", "from_member_id", "draft_ids", "tier_rule_id")
 PRICES = ("price_points", "price_fen", "unit_cost_fen", "low_stock_units")
 PRICES += ("bonus_points", "points in /admin/checkin-rules")
-PRICES += ("growth_per_yuan", "min_amount_fen")
+PRICES += ("min_amount_fen",)
+PRICES += ("growth in /admin/tier-rules", "growth in /admin/tier-rules/1", "min_amount_fen")
+PRICES += ("discount_percent", "early_access_hours", "growth_per_yuan", "growth_per_visit")
+PRICES += ("spend_weight_percent", "visit_weight_percent", "activity_weight_percent")
+PRICES += ("grace_days", "growth_min in /admin/tier-rules", "growth_min in /admin/tier-rules/1")
+PRICES += ("growth_min in /admin/tiers/silver",)
 SIGNED = (
     "points in /admin/members/1/points-adjustments",
     "quantity in /admin/rewards/1/stock-moves",
 )
-NULL_MEANS_NONE = ("per_member_limit", "unit_cost_fen")
+NULL_MEANS_NONE = ("per_member_limit", "unit_cost_fen", "daily_cap")
 DECIDED = (200, 201, 202, 404, 409)  # read, and granted or refused by a rule
 NUMBERS = [(call, place) for call in CALLS for place in numbers_in(call.body)]
 

@@ -36,6 +36,10 @@ LISTS = {
     "/admin/purchases": "admin",
     "/admin/members/duplicates": "admin",
     "/admin/members/1/profile-changes": "admin",
+    "/me/tier/changes": "shopper",
+    "/admin/tier-rules": "admin",
+    "/admin/tier-grants": "admin",
+    "/admin/tier-changes": "admin",
 }
 WHOLE = {
     "/admin/tiers",
@@ -53,11 +57,14 @@ NAMELESS = {
 
 @pytest.fixture
 def full_shop(busy_shop, as_shopper):
-    """A busy shop with points held, alarms raised and members who look like one."""
+    """A busy shop with points held, alarms raised, members who look like one, tiers given by hand."""
     admin, shopper = busy_shop["admin"], busy_shop["shopper"]
     for n in range(6):
         same = {"nickname": f"twin-{n % 3}", "birthday": "1990-01-01"}
         as_shopper(f"twin-{n}").patch("/me", same)
+    for tier in ("silver", "gold", "diamond"):
+        admin.post(f"/admin/members/{shopper.id}/tier-grants", {"tier": tier, "reason": "补偿"})
+        admin.post("/admin/tier-rules", {"note": tier})
     for number in range(3):
         admin.post(f"/admin/members/{shopper.id}/holds", {"points": 1, "reason": "争议"})
         figures = {"expected": "1", "actual": "2", "found_at": clock.now()}

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from mall import checkins, clock, earning, jobs, purchases, refunds
+from mall import checkins, clock, earning, jobs, purchases, refunds, tiers
 from mall.earning import Bill
 from mall.errors import Malformed, NotFound, RulePublished, TooManyReceipts
 from mall.purchases import Receipt
@@ -29,7 +29,6 @@ RULE = {
     "trigger": "purchase",
     "priority": 0,
     "active": True,
-    "growth_per_yuan": 0,
 }
 RATE = {"points": 1, "per_fen": 100, "rounding": "full_units"}
 
@@ -311,7 +310,6 @@ def test_a_back_test_plays_the_past_again_under_a_draft(a_member, write, buy, tu
         name="新规则",
         rate={**RATE, "points": 2},
         min_amount_fen=5_000,
-        growth_per_yuan=2,
     )
     today = clock.business_day(now)
 
@@ -359,3 +357,77 @@ def test_too_many_receipts_are_refused_with_how_many_there_are(
         earning.back_test([draft["id"]], today, today, key=a_key(), now=now)
 
     assert refused.value.details == {"receipts": 2, "limit": 1}
+
+
+# tiers that multiply
+
+
+@pytest.fixture
+def gold_doubles(hired, now):
+    version = tiers.perks.find("gold")["version"]
+    twice, who = {"points_percent": 200}, hired["admin"]
+    tiers.perks.change("gold", twice, version=version, staff_id=who, now=now)
+
+
+def in_tier(member, code):
+    by_hand(sa.update(Account).where(Account.member_id == member).values(tier_code=code))
+
+
+@pytest.mark.covers("B7", "C2")
+def test_a_tier_that_doubles_pays_its_members_twice_and_says_so(a_member, write, buy, gold_doubles):
+    plain, gold = a_member(), a_member()
+    in_tier(gold, "gold")
+
+    usual, twice = buy(plain, 5_000), buy(gold, 5_000)
+
+    assert (usual["points_awarded"], twice["points_awarded"]) == (50, 100)
+    assert [(line["points"], line["rule"]) for line in twice["lines"]] == [
+        (50, "消费积分@1"),
+        (50, "金卡会员@1"),
+    ]
+
+
+@pytest.mark.covers("B7", "H4")
+@pytest.mark.parametrize(("policy", "points"), [("max", 150), ("sum", 200), ("product", 300)])
+def test_a_tier_and_a_member_day_stack_as_the_shop_says(
+    a_member, write, buy, tune, gold_doubles, policy, points
+):
+    member = a_member()
+    in_tier(member, "gold")
+    write(kind="multiply", percent=300)
+    tune("multiplier_stacking", policy)
+
+    assert buy(member, 5_000)["points_awarded"] == points
+
+
+def test_a_trial_knows_what_a_tier_multiplies(a_member, write, buy, gold_doubles, now):
+    member = a_member()
+    in_tier(member, "gold")
+    draft = write(publish=False, rate={**RATE, "points": 2}, code="purchase")
+    bill, today = Bill(5_000, clock.business_day(now)), clock.business_day(now)
+    buy(member, 5_000)
+
+    tried = said(earning.dry_run(member, bill, [draft["id"]], key=a_key(), now=now))
+    played = said(earning.back_test([draft["id"]], today, today, key=a_key(), now=now))
+
+    assert (tried["points"], tried["growth"]) == (200, 50)
+    assert (played["points_before"], played["points_after"]) == (100, 200)
+
+
+@pytest.mark.covers("B14")
+def test_a_back_test_with_a_draft_of_the_tier_rules_counts_who_would_move(
+    a_member, write, buy, hired, now
+):
+    buy(a_member(), 50_000)
+    today, key = clock.business_day(now), a_key(route="tiers")
+    values = {"thresholds": {"silver": 500}}
+    draft = said(tiers.drafts.draft(values, staff_id=hired["admin"], key=key, now=now))
+    rule = write(publish=False, rate={**RATE, "points": 2})
+
+    found = said(
+        earning.back_test(
+            [rule["id"]], today, today, tier_rule_id=draft["id"], key=a_key(), now=now
+        )
+    )
+
+    assert found["tiers"] == {"up": 1, "down": 0}

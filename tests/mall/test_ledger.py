@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from mall import (
     adjustments,
+    benefits,
     checkins,
     clock,
     ledger,
@@ -254,6 +255,8 @@ def busy_shop(a_member, a_reward, hired, stores):
     inviter = db.session.get_one(Member, friend).invite_code
     referrals.bind(member, inviter, now=now)
     referrals.qualify(referrals.Purchased(member, 1, 50_000), now=now)
+    trial = benefits.Quota("trial", "试用", 2, "month")
+    benefits.grant_many([benefits.Grant(member, trial, "test:1")], now=now)
     assert wrong() == []
     return member
 
@@ -342,9 +345,14 @@ FIRST_TRADE = "(SELECT min(id) FROM redemptions)"
         ({"payments_gave_back_what_lots_got"}, PAID),
         ({"growth_is_sum_of_growth_entries"}, "UPDATE accounts SET growth_value = 499"),
         (
-            {"growth_is_sum_of_growth_entries"},
+            {"growth_is_sum_of_growth_entries", "each_growth_follows_from_the_one_before"},
             "UPDATE growth_entries SET delta_value = delta_value + 1",
         ),
+        (
+            {"each_growth_follows_from_the_one_before"},
+            "UPDATE growth_entries SET value_after = 7",
+        ),
+        ({"benefits_are_sum_of_their_entries"}, "UPDATE benefits SET uses_left = uses_left - 1"),
         ({"spending_is_remembered_by_lot"}, "UPDATE lot_uses SET points = points + 1"),
         ({"stock_is_moves"}, "UPDATE stock_moves SET quantity = quantity + 1"),
         (

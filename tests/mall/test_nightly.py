@@ -10,7 +10,7 @@ from mall.atomic import atomic
 from mall.points import Promise
 from models import Account
 from tests.makers import points_live
-from tests.mall.books import DAY, a_cause, balance, by_hand, entries, give, lots, one, wrong
+from tests.mall.books import DAY, a_cause, balance, by_hand, entries, give, lots, wrong
 
 RICH = 100
 
@@ -109,10 +109,3 @@ def test_a_step_that_fails_keeps_those_behind_it_waiting(tonight, moves, monkeyp
 def test_each_step_is_a_job_of_its_own():
     assert jobs.NIGHTLY == ("activate-pending", "review-tiers", "expire-points", "review-tiers")
     assert set(jobs.NIGHTLY) < set(jobs.JOBS)
-
-
-def test_a_shop_without_reviews_goes_on(tonight, monkeypatch):
-    for name in ("review", "review_due"):
-        monkeypatch.delattr(tiers, name, raising=False)
-
-    assert jobs.nightly() == 51 and one(Account.tier_code) == "base"
