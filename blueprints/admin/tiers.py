@@ -24,25 +24,17 @@ from blueprints.contract import (
     whole,
 )
 from blueprints.pages import PageArgs, page, page_of
-from blueprints.tier_shapes import AdminTierOut, TierChangeOut, change_view
+from blueprints.tier_shapes import AdminTierOut, QuotaBody, TierChangeOut, change_view
 from mall import clock, tiers
 from mall.errors import IfMatchMissing, Malformed
 from models import TierChange, TierGrant, TierRule
-from models.tier_rules import PERIODS, POLICIES, WINDOWS
+from models.tier_rules import POLICIES, WINDOWS
 
 MAX_QUOTAS, MAX_TIERS = 20, 100
 MAX_PERCENT, MAX_HOURS, MAX_DAYS = 1000, 24 * 30, 3660
 DAYS_OF_GRACE = 366
-MAX_USES = 1000
 
 bp = Blueprint("tiers", __name__, description="Tiers, their rules and benefits")
-
-
-class QuotaBody(Body):
-    code = fields.String(required=True, validate=Pattern(r"^[a-z0-9_-]{1,32}$"))
-    name = text(1, 32, required=True)
-    uses = whole(1, MAX_USES, required=True)
-    period = fields.String(required=True, validate=validate.OneOf(PERIODS))
 
 
 class TierFields(Body):
