@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import g, request
-from marshmallow import ValidationError, fields, validate, validates, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from blueprints.contract import (
     MAX_NUMBER,
@@ -54,10 +54,11 @@ class TierFields(Body):
     gift_each_time = YesOrNo()
     quotas = fields.List(fields.Nested(QuotaBody()), validate=validate.Length(max=MAX_QUOTAS))
 
-    @validates("quotas")
-    def each_code_once(self, value: list[dict], **_: Any) -> None:
-        if len({quota["code"] for quota in value}) < len(value):
-            raise ValidationError("each code once")
+    @validates_schema
+    def each_code_once(self, data: dict, **_: Any) -> None:
+        quotas = data.get("quotas", [])
+        if len({quota["code"] for quota in quotas}) < len(quotas):
+            raise ValidationError("each code once", "quotas")
 
 
 class NewTier(TierFields):
