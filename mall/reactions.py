@@ -12,6 +12,7 @@ from mall import (
     bundles,
     earning,
     events,
+    messages,
     packs,
     points,
     redemptions,
@@ -21,9 +22,11 @@ from mall import (
 )
 from mall.atomic import Transaction, atomic, end_reading, is_rehearsal
 from mall.events import (
+    BundleGiven,
     CheckedIn,
     Fact,
     Joined,
+    PointsReminded,
     Purchased,
     Redeemed,
     RedemptionCancelled,
@@ -61,14 +64,16 @@ Reaction = Callable[..., None]
 PAYING: set[Reaction] = {earning.earn, packs.welcome}
 PAYING |= {tiers.grow_by_fact, tiers.undo_by_fact, tier_gifts.give_for_tier}
 ON: dict[type[Fact], list[Reaction]] = {
-    Joined: [packs.welcome, earning.earn],
+    Joined: [packs.welcome, earning.earn, messages.write],
     CheckedIn: [earning.earn, tiers.grow_by_fact],
     Redeemed: [earning.earn, tiers.grow_by_fact],
     VoucherUsed: [earning.earn],
-    Purchased: [referrals.qualify],
+    Purchased: [referrals.qualify, messages.write],
     RedemptionCancelled: [tell_gate, tiers.undo_by_fact],
     UnitsGiven: [tell_gate_of_gift],
-    TierChanged: [tier_gifts.give_for_tier],
+    TierChanged: [tier_gifts.give_for_tier, messages.write],
+    BundleGiven: [messages.write],
+    PointsReminded: [messages.write],
 }
 
 
@@ -87,7 +92,7 @@ def drain(*, now: datetime) -> int:
     )
     batch = db.session.scalars(waiting).all()
     paying = {earning.earn: earning.kinds(now=now), packs.welcome: packs.kinds()}
-    paying[tiers.grow_by_fact] = tiers.kinds()
+    paying |= {tiers.grow_by_fact: tiers.kinds(), messages.write: messages.kinds()}
     told = [_to_tell(event, paying) for event in batch]
     end_reading()
     try:

@@ -41,6 +41,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "transfers",
         "packs",
         "tier_gifts",
+        "messages",
     ),
     ("login", "scans", "imports", "ledger", "demo", "undo", "merges", "assets", "campaigns"),
     ("reactions",),

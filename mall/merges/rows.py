@@ -14,6 +14,7 @@ from models import (
     GivenBundle,
     Hold,
     LimitCounter,
+    Message,
     PendingGrant,
     PointsAdjustment,
     PointsPayment,
@@ -36,6 +37,7 @@ MOVED: tuple[type[Base], ...] = (  # in the order of locks: vouchers before rede
     TillAction,
     PointsPayment,
     PointsReminder,
+    Message,
 )
 COUNTERS: tuple[tuple[type[Base], tuple[str, ...], str], ...] = (  # key beside the member; figure
     (LimitCounter, ("reward_id", "period"), "quantity"),
