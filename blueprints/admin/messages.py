@@ -89,7 +89,7 @@ class TemplatePreviewOut(Out):
     missing = fields.List(fields.String())
 
 
-class PreviewArgs(Body):
+class TemplatePreviewArgs(Body):
     member_id = an_id_asked(load_default=None)
 
 
@@ -130,7 +130,7 @@ def change_template(body: dict, template_id: int):
 
 
 @bp.get("/message-templates/<id:template_id>/preview")
-@bp.arguments(PreviewArgs(), location="query")
+@bp.arguments(TemplatePreviewArgs(), location="query")
 @bp.response(200, TemplatePreviewOut())
 def preview_template(args: dict, template_id: int):
     """How it reads with samples, or with a member's own name, tier and balance."""

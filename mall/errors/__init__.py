@@ -88,6 +88,18 @@ from mall.errors.rewards import (
     TierTooLow,
     TooManyUnits,
 )
+from mall.errors.tasks import (
+    LineUnknown,
+    PeriodFixed,
+    ReviewDecided,
+    ReviewKnown,
+    ReviewTooShort,
+    StepChanged,
+    TaskClaimed,
+    TaskGiftGone,
+    TaskMissed,
+    TaskUnfinished,
+)
 from mall.errors.tiers import (
     BaseTierFixed,
     BenefitExpired,
@@ -225,4 +237,14 @@ __all__ = [
     "TierRulePublished",
     "TierTaken",
     "UnknownTier",
+    "LineUnknown",
+    "PeriodFixed",
+    "ReviewDecided",
+    "ReviewKnown",
+    "ReviewTooShort",
+    "StepChanged",
+    "TaskClaimed",
+    "TaskGiftGone",
+    "TaskMissed",
+    "TaskUnfinished",
 ]

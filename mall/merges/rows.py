@@ -21,6 +21,7 @@ from models import (
     PointsReminder,
     Purchase,
     Redemption,
+    Review,
     TillAction,
     Voucher,
 )
@@ -38,6 +39,7 @@ MOVED: tuple[type[Base], ...] = (  # in the order of locks: vouchers before rede
     PointsPayment,
     PointsReminder,
     Message,
+    Review,
 )
 COUNTERS: tuple[tuple[type[Base], tuple[str, ...], str], ...] = (  # key beside the member; figure
     (LimitCounter, ("reward_id", "period"), "quantity"),
@@ -56,6 +58,8 @@ HANDLED = (
     "merges",
     "milestones_paid",
     "referrals",
+    "task_claims",
+    "task_marks",
     "tier_grants",
     "tier_standings",
 )

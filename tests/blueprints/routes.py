@@ -34,6 +34,39 @@ TIER = {
     "early_access_hours": 1,
     "quotas": [QUOTA],
 }
+TASK = {
+    "code": "regular",
+    "title": "消费满额",
+    "title_en": "Spend so much",
+    "period": "window",
+    "steps": [
+        {
+            "code": "spend",
+            "title": "消费",
+            "title_en": "Spend",
+            "counts": "purchase_amount",
+            "target": 100_000,
+            "only": {"stores": [1], "categories": ["饮品"], "skus": ["x"], "min_amount_fen": 1},
+        },
+        {
+            "code": "trade",
+            "title": "兑换",
+            "title_en": "Redeem",
+            "counts": "redemption",
+            "target": 1,
+            "only": {"rewards": [1]},
+        },
+    ],
+    "ordered": True,
+    "audience": {"tiers": ["base"], "new_member_days": 30},
+    "starts_on": "2026-01-01",
+    "ends_on": "2030-12-31",
+    "points": 10,
+    "automatic": False,
+    "sort": 1,
+    "publish": True,
+}
+REVIEW = {"purchase_id": 1, "line_no": 1, "rating": 5, "text": "很好喝，下次还会再来的一家店"}
 TEMPLATE = {
     "occasion": "thanks",
     "title_zh": "谢谢光临",
@@ -202,6 +235,11 @@ CALLS = (
     Call("POST", "/admin/tier-grants/1/revocation", "admin", {}),
     Call("POST", "/clerk/benefits/trial/use", "clerk", {"member_id": 1}),
     Call("POST", "/clerk/benefit-uses/1/undo", "clerk", {}),
+    Call("POST", "/admin/tasks", "admin", TASK),
+    Call("POST", "/admin/tasks/999/publication", "admin", {}),
+    Call("POST", "/me/tasks/999/claims", "shopper", {"period_key": "once"}),
+    Call("POST", "/me/reviews", "shopper", REVIEW),
+    Call("POST", "/admin/reviews/999/decision", "admin", {"approved": False, "note": "与商品无关"}),
     Call("POST", "/admin/message-templates", "admin", TEMPLATE),
     Call("PATCH", "/admin/message-templates/999", "admin", {"title_zh": "欢迎"}, keyed=False),
     Call("POST", "/admin/message-templates/999/publication", "admin", {}),

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mall import clock, idempotency, shop
 from models import Alarm, IdempotencyKey, Member, Redemption, db
-from tests.blueprints.routes import CALLS, FILES, REWARD, TEMPLATE
+from tests.blueprints.routes import CALLS, FILES, REVIEW, REWARD, TASK, TEMPLATE
 from tests.makers import grant
 from tests.mall.books import by_hand
 
@@ -22,6 +22,8 @@ KEYLESS = {  # the contract's own list: auth/*, check-ins, scans and imports
     "POST /admin/imports/purchases",
 }
 POSTS = [call for call in (*CALLS, *FILES) if call.method == "POST"]
+A_STEP = {**TASK["steps"][0], "counts": "check_in", "target": 1, "only": {}}
+A_TASK = {**TASK, "steps": [A_STEP], "ordered": False, "audience": {}}
 CSV = "external_id,nickname\nE1,小明\n"
 
 
@@ -88,6 +90,33 @@ class Scenario:
         body = {"draft_ids": [draft], "first_day": "2026-01-01", "last_day": "2026-01-02"}
         other = {**body, "last_day": "2026-01-03"}
         return self.shop["admin"], "/admin/earning-rules/back-tests", body, other
+
+    def task(self):
+        body = {**A_TASK, "code": "other"}
+        return self.shop["admin"], "/admin/tasks", body, {**body, "sort": 2}
+
+    def task_publication(self):
+        draft = self.shop["admin"].post("/admin/tasks", {**A_TASK, "publish": False}).json["id"]
+        return self.shop["admin"], f"/admin/tasks/{draft}/publication", {}, None
+
+    def claim(self):
+        task = self.shop["admin"].post("/admin/tasks", {**A_TASK, "code": "signed"}).json
+        self.shop["shopper"].post("/me/checkins")
+        path = f"/me/tasks/{task['task_id']}/claims"
+        return self.shop["shopper"], path, {}, {"period_key": "once"}
+
+    def product_review(self):
+        return self.shop["shopper"], "/me/reviews", self._a_review("R7"), self._a_review("R8")
+
+    def decision(self):
+        held = self.shop["shopper"].post("/me/reviews", self._a_review("R9")).json["id"]
+        path = f"/admin/reviews/{held}/decision"
+        return self.shop["admin"], path, {"approved": True}, {"approved": True, "note": "好"}
+
+    def _a_review(self, receipt_no):
+        body = {"member_id": self.shop["shopper"].id, "receipt_no": receipt_no, "amount_fen": 100}
+        bought = self.shop["clerk"].post("/clerk/purchases", body).json["id"]
+        return {**REVIEW, "purchase_id": bought}
 
     def template(self):
         body = {**TEMPLATE, "is_on": False}

@@ -17,6 +17,8 @@ LARGEST = {
     "percent": 10_000,
     "new_member_days": 3650,
     "award_after_days": 3650,
+    "line_no": 200,
+    "rating": 5,
     "weekdays": 7,
     "month_days": 31,
     "birthday_month": 12,
@@ -38,6 +40,9 @@ LARGEST = {
 SMALLEST = {"percent": 101, "points_percent": 100}
 IDS = (
     "last_id",
+    "purchase_id",
+    "stores in /admin/tasks",
+    "rewards",
     "reward_id",
     "store_id",
     "member_id",
