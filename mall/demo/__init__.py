@@ -1,0 +1,76 @@
+"""The demo shop: two stores, staff with known passwords, a shelf of rewards. With the sandbox only."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from mall import bundles, messages, rewards, shop, staff, stores, tasks
+from mall.atomic import atomic
+from mall.demo.shelf import REWARDS
+from mall.demo.todo import ANY_TASK, CHALLENGE, TASKS
+from mall.demo.words import WORDS
+from mall.idempotency import Key
+from models import Store, db
+
+STORES = (("A", "人民广场店", "人民广场 1 号"), ("B", "滨江店", "滨江大道 88 号"))
+STAFF = (
+    ("admin", "陈经理", "admin", None),
+    ("owner", "周老板", "owner", None),
+    ("clerk-a", "李小满", "clerk", "A"),
+    ("clerk-b", "王立夏", "clerk", "B"),
+)
+
+
+def fill(*, now: datetime) -> bool:
+    """Fill an empty shop with the demonstration; False where it has been filled already."""
+    if db.session.scalar(sa.select(Store.id).limit(1)) is not None:
+        return False
+    with atomic():
+        shop.tune("demo", True)
+        shop.tune("shop_name", "满月生活馆（演示）")
+        shop.tune("referral_hold_days", 0)
+        shop.tune("transfer_points_per_day", 1000)
+        for code, name, address in STORES:
+            stores.open_store(code=code, name=name, address=address, key=_key("store"), now=now)
+        by_code = stores.ids_by_code([code for code, _, _ in STORES], now=now)
+        hired = [
+            staff.hire(
+                username=username,
+                name=name,
+                password=f"demo-{username}",
+                role=role,
+                store_id=by_code.get(at or ""),
+                now=now,
+            )
+            for username, name, role, at in STAFF
+        ]
+        for sort, reward in enumerate(REWARDS):
+            _stock({**reward, "sort": sort}, staff_id=hired[0], now=now)
+        for occasion, words in WORDS.items():
+            _write(occasion, words, staff_id=hired[0], now=now)
+        bundles.publish(CHALLENGE, staff_id=hired[0], key=_key("bundle"), now=now)
+        for sort, task in enumerate(TASKS):
+            told = {**ANY_TASK, **task, "sort": sort}
+            tasks.write(told, publish=True, staff_id=hired[0], key=_key("task"), now=now)
+    return True
+
+
+def _write(occasion: str, words: tuple[str, ...], *, staff_id: int, now: datetime) -> None:
+    texts = dict(zip(messages.TEXTS, words, strict=True))
+    values = {"occasion": occasion, "is_on": True, **texts}
+    drafted = messages.draft(values, staff_id=staff_id, key=_key("template"), now=now)
+    id_ = json.loads(drafted.body)["id"]
+    messages.publish(id_, staff_id=staff_id, key=_key("template"), now=now)
+
+
+def _stock(fields: dict[str, Any], *, staff_id: int, now: datetime) -> None:
+    units = fields.pop("units")
+    reward = rewards.add(fields, now=now)
+    move = {"quantity": units, "reason": "purchase", "note": "开业备货", "unit_cost_fen": None}
+    rewards.move_stock(reward.id, move, staff_id=staff_id, key=_key("stock"), now=now)
+
+
+def _key(route: str) -> Key:
+    return Key(caller="system", route=route, text=None)
