@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 HOUSEHOLDS ?= all
 SCHEDULES ?= 10000
+OPERATIONS ?= 10000
 ARGS ?=
 PY := .venv/bin/python
 PIP := $(PY) -m pip install -qq --disable-pip-version-check --no-input --require-hashes
@@ -21,7 +22,7 @@ SHARED := $(shell test -d static/shared && find static/shared -type f)
 export npm_config_cache := $(CURDIR)/.venv/npm
 export npm_config_update_notifier := false
 
-.PHONY: run test chaos steps lint format lock build demo-real clean help python runtime dev faces
+.PHONY: run test chaos steps long lint format lock build demo-real clean help python runtime dev faces
 
 run: build ## Start the shop in the foreground; PORT, DATA_DIR and so on come from the environment
 	@exec $(PY) -m mall.serve --end-with-parent
@@ -34,6 +35,9 @@ chaos: build dev ## Break the running shop in every way and judge it; ARGS="X2 X
 
 steps: dev ## Play redemptions with seeded faults at every outside call; SCHEDULES=N of them
 	@$(PY) -m tests.stepper --schedules $(SCHEDULES) $(ARGS)
+
+long: dev ## Live 10,000 operations beside the model on each database; OPERATIONS=N of them
+	@PROGRAMME_OPERATIONS=$(OPERATIONS) $(PY) -m pytest -s -p no:cacheprovider tests/programme $(ARGS)
 
 lint: dev ## Check style and types
 	@$(PY) -m ruff check .

@@ -91,3 +91,16 @@ def test_two_friends_who_turn_out_to_be_one_count_as_one(a_member, a_friend, sho
 
     assert before == ("claimable", 2, 2)
     assert shop.seen(member, task, at=later(1)) == ("todo", 1, 2)
+
+
+def test_a_friend_who_goes_on_as_another_member_counts_once(a_member, a_friend, shop):
+    member, other = a_member(), a_member()
+    task = shop.task("bring", step("friend_acted", 2))
+    friend = a_friend(member)
+    by_hand(sa.update(Member).where(Member.id == other).values(joined_at=later(1)))
+    shop.sign(friend)
+
+    shop.merge(other, friend, at=later(1))
+    shop.sign(other, at=later(2))
+
+    assert shop.seen(member, task, at=later(2)) == ("todo", 1, 2)

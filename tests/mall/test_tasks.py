@@ -403,6 +403,18 @@ def test_what_was_done_counts_by_the_version_of_its_moment(a_member, shop):
     assert (small, shop.seen(member, task, at=later(2))) == (("todo", 1, 2), ("claimable", 2, 2))
 
 
+def test_what_the_worker_tells_late_counts_by_the_version_of_its_moment(a_member, shop):
+    member = a_member()
+    task = shop.task("sign", step("check_in"))
+    checkins.check_in(member, key=a_key(member, None), now=MONDAY)
+    shop.task("sign", step("check_in", 2), active=False, at=later(1))
+    shop.task("sign", step("check_in", 2), at=later(2))
+
+    shop.drain(later(2))
+
+    assert shop.seen(member, task, at=later(2)) == ("todo", 1, 2)
+
+
 def test_a_draft_is_seen_by_nobody_until_it_is_published_and_then_stays(a_member, shop):
     member, draft = a_member(), shop.task("sign", step("check_in"), publish=False)
     hidden = shop.seen(member, draft)

@@ -1,0 +1,1 @@
+"""A shop that lives at random beside a model of it."""

@@ -1,0 +1,61 @@
+"""Whatever happens in whatever order: balances, lots, growth, tiers and tasks are as a model has them."""
+
+import os
+import secrets
+
+import pytest
+
+from mall import checkins, clock
+from tests.makers import a_key, points_live
+from tests.mall.books import wrong
+from tests.mall.task_books import TaskBooks, step
+from tests.mall.tier_books import day
+from tests.programme.model import SIGN_POINTS, ModelTask
+from tests.programme.walk import MEMBERS, Walk
+
+OPERATIONS = int(os.environ.get("PROGRAMME_OPERATIONS", "300"))
+SEED = os.environ.get("PROGRAMME_SEED")
+OPENS = day("2027-01-04")  # a Monday
+LOOK_EVERY = 10
+TASKS = (  # period, what counts, target, points, automatic
+    ("daily", "purchase_count", 2, 4, True),
+    ("monthly", "purchase_amount", 150_000, 25, True),
+    ("weekly", "check_in", 2, 9, False),
+    ("monthly", "redemption", 2, 7, False),
+)
+
+
+@pytest.fixture
+def walk(a_member, a_reward, stores, hired, tune):
+    """A walk that has opened its shop; answers how to begin it with a seed."""
+    points_live(kind="rolling", lasts=30, unit="day", round_up_to="day")
+    tune("undo_window_minutes", 30)
+    ladder = [{"points": SIGN_POINTS, "bonus_points": 0}]
+    checkins.publish(ladder, staff_id=hired["admin"], key=a_key(route="ladder"), now=OPENS)
+
+    def begin(seed):
+        reward = a_reward(units=10**6, price_points=40, voucher_lasts_days=3_650)
+        members = [a_member() for _ in range(MEMBERS)]
+        walk = Walk(seed, members, OPENS, (stores["A"], hired["clerk-a"]), reward.id)
+        books = TaskBooks(stores, hired)
+        for number, (period, counts, target, points, automatic) in enumerate(TASKS):
+            told = {"period": period, "points": points, "automatic": automatic, "at": OPENS}
+            task = books.task(f"t{number}", step(counts, target), **told)
+            model = ModelTask(task["task_id"], counts, target, points, automatic, period)
+            walk.tasks.append(model)
+        return walk
+
+    return begin
+
+
+@pytest.mark.covers("B1", "B2", "C3", "D9")
+def test_operations_at_random_leave_what_the_model_has(walk):
+    seed = int(SEED or secrets.randbelow(10**9))
+    print(f"PROGRAMME_SEED={seed} repeats this walk of {OPERATIONS} operations")
+    shop = walk(seed)
+
+    shop.run(OPERATIONS, LOOK_EVERY)
+
+    assert shop.count_trades() >= 0 and wrong() == []
+    assert {name.partition(" ")[0] for name in shop.count} >= {"buys", "refunds", "time_passes"}
+    assert clock.business_day(shop.now) > clock.business_day(OPENS)
