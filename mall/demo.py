@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import rewards, shop, staff, stores
+from mall import bundles, channels, referrals, rewards, shop, staff, stores
 from mall.atomic import atomic
 from mall.idempotency import Key
 from models import Store, db
@@ -76,6 +76,33 @@ REWARDS: tuple[dict[str, Any], ...] = (
 )
 
 
+GIFT = {"code": "store-welcome", "name": "到店礼", "points": 10, "growth_value": 0}
+CHANNELS: tuple[dict[str, Any], ...] = (
+    {"code": "poster", "name": "朋友圈海报", "kind": "online", "cost_fen": 50_000, "owner": "小王"},
+    {"code": "gym", "name": "隔壁健身房", "kind": "partner", "cost_fen": 20_000, "owner": "小李"},
+    {"code": "store-a", "name": "人民广场店桌牌", "kind": "store", "cost_fen": 0, "owner": "店长"},
+)
+NOTHING = {"points": 0, "bundle": ""}
+INVITING: dict[str, Any] = {  # paid at once, so that a visitor sees it
+    "join": {"inviter": NOTHING, "friend": NOTHING, "pending_days": 0},
+    "purchase": {
+        "inviter": {"points": 100, "bundle": ""},
+        "friend": {"points": 50, "bundle": ""},
+        "pending_days": 0,
+        "min_amount_fen": 1,
+    },
+    "ladder": [{"friends": 3, "points": 100, "bundle": ""}],
+    "caps": {"per_day": 20, "for_life": None},
+    "attribution_days": 30,
+    "holds": {
+        "device_joins_per_day": 2,
+        "address_joins_per_hour": 600,
+        "inviter_joins_per_hour": 100,
+        "keep_days": 30,
+    },
+}
+
+
 def fill(*, now: datetime) -> bool:
     """Fill an empty shop with the demonstration; False where it has been filled already."""
     if db.session.scalar(sa.select(Store.id).limit(1)) is not None:
@@ -83,7 +110,6 @@ def fill(*, now: datetime) -> bool:
     with atomic():
         shop.tune("demo", True)
         shop.tune("shop_name", "满月生活馆（演示）")
-        shop.tune("referral_hold_days", 0)
         shop.tune("transfer_points_per_day", 1000)
         for code, name, address in STORES:
             stores.open_store(code=code, name=name, address=address, key=_key("store"), now=now)
@@ -101,7 +127,24 @@ def fill(*, now: datetime) -> bool:
         ]
         for sort, reward in enumerate(REWARDS):
             _stock({**reward, "sort": sort}, staff_id=hired[0], now=now)
+        _invite(by_code["A"], staff_id=hired[0], now=now)
     return True
+
+
+def _invite(store_id: int, *, staff_id: int, now: datetime) -> None:
+    """What invitations pay, channels, and a store's code that gives something at once."""
+    who: dict[str, Any] = {"staff_id": staff_id, "now": now}
+    referrals.write(INVITING, note="演示", publish=True, key=_key("rule"), **who)
+    bundles.publish({**GIFT, "rewards": [], "benefits": []}, key=_key("bundle"), **who)
+    for channel in CHANNELS:
+        of_store = channel["kind"] == "store"
+        more = {
+            "store_id": store_id if of_store else None,
+            "bundle_code": GIFT["code"] if of_store else "",
+            "starts_on": None,
+            "ends_on": None,
+        }
+        channels.open_channel({**channel, **more}, key=_key("channel"), **who)
 
 
 def _stock(fields: dict[str, Any], *, staff_id: int, now: datetime) -> None:

@@ -6,6 +6,7 @@ from models.base import db
 from models.benefits import Benefit, BenefitEntry
 from models.bundles import Bundle, GivenBundle
 from models.campaigns import CampaignMember, PointsCampaign
+from models.channels import Channel, ChannelDay
 from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
 from models.earning import EarningCounter, EarningRule
@@ -22,7 +23,7 @@ from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, Point
 from models.profiles import ProfileChange
 from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
-from models.referrals import CodeImage, Referral
+from models.referrals import CodeImage, Referral, ReferralRule, ReferralStep
 from models.rewards import LimitCounter, Reward, StockMove
 from models.shop import CheckInLadder, CheckInRule, SettingChange, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
@@ -35,6 +36,7 @@ from models.tier_rules import (
     TierStanding,
 )
 from models.tiers import GrowthEntry, Tier, TierChange
+from models.touches import Sighting, Touch
 from models.transfers import Transfer
 from models.vouchers import Voucher
 
@@ -46,6 +48,8 @@ __all__ = [
     "BenefitEntry",
     "Bundle",
     "CampaignMember",
+    "Channel",
+    "ChannelDay",
     "CheckIn",
     "CheckInLadder",
     "CheckInRule",
@@ -84,11 +88,14 @@ __all__ = [
     "Purchase",
     "Redemption",
     "Referral",
+    "ReferralRule",
+    "ReferralStep",
     "Refund",
     "RemindedLot",
     "Reward",
     "SettingChange",
     "ShopSetting",
+    "Sighting",
     "Staff",
     "StaffSession",
     "StockMove",
@@ -102,6 +109,7 @@ __all__ = [
     "TierRule",
     "TierStanding",
     "TillAction",
+    "Touch",
     "Transfer",
     "Voucher",
     "db",

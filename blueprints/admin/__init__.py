@@ -4,6 +4,7 @@ from blueprints.admin import (
     adjustments,
     bundles,
     campaigns,
+    channels,
     checkins,
     earning,
     expiry,
@@ -17,6 +18,7 @@ from blueprints.admin import (
     profiles,
     purchases,
     redemptions,
+    referrals,
     rewards,
     settings,
     tiers,
@@ -45,6 +47,8 @@ for child in (
     expiry,
     payments,
     tiers,
+    referrals,
+    channels,
     jobs,
 ):
     bp.register_blueprint(child.bp)
