@@ -89,7 +89,7 @@ INVITING: dict[str, Any] = {  # paid at once, so that a visitor sees it
         "inviter": {"points": 100, "bundle": ""},
         "friend": {"points": 50, "bundle": ""},
         "pending_days": 0,
-        "min_amount_fen": 1,
+        "min_amount_fen": 0,
     },
     "ladder": [{"friends": 3, "points": 100, "bundle": ""}],
     "caps": {"per_day": 20, "for_life": None},

@@ -135,7 +135,7 @@ def _first_referral_rule(now: datetime) -> dict[str, Any]:
     }
     terms = {
         "join": {"inviter": nothing, "friend": nothing, "pending_days": 0},
-        "purchase": {**paid, "pending_days": 7, "min_amount_fen": 1},
+        "purchase": {**paid, "pending_days": 7, "min_amount_fen": 0},
         "ladder": [],
         "caps": {"per_day": None, "for_life": None},
         "attribution_days": 30,

@@ -39,7 +39,7 @@ class ReferralStageBody(Body):
 
 
 class ReferralPurchaseBody(ReferralStageBody):
-    min_amount_fen = whole(1, MAX_NUMBER, load_default=1)
+    min_amount_fen = whole(0, MAX_NUMBER, load_default=0)
 
 
 class ReferralStepBody(ReferralGainBody):

@@ -45,6 +45,11 @@ def withdraw(referral: Open, stage: str) -> None:
     points.void_promises(REFS[stage], str(referral.invitee_id))
 
 
+def grant(referral: Open, stage: str, *, book: Book, now: datetime) -> int:
+    """Grant the points of a stage that are due; answers how many promises."""
+    return points.activate(REFS[stage], str(referral.invitee_id), book=book, now=now)
+
+
 def _sides(referral: Open, stage: str, terms: Terms) -> list[tuple[int, Gain, str]]:
     """Who gets what: the inviter nothing where a cap of theirs was reached."""
     for_inviter, for_friend = KINDS[stage]
@@ -107,7 +112,7 @@ def promised_points(referral: Open, terms: Terms) -> int:
 def give(
     referral: Open, stage: str, terms: Terms, *, book: Book, now: datetime
 ) -> list[bundles.Given]:
-    """Give the bundles of a stage whose days are over; its points are granted as promised."""
+    """Give the bundles of a stage whose days are over; its points are promised apart."""
     gifts = [
         Gift(member_id, gain.bundle, kind, str(referral.invitee_id), reason=REASON)
         for member_id, gain, kind in _sides(referral, stage, terms)
@@ -118,28 +123,21 @@ def give(
 
 def climb(referral: Open, terms: Terms, *, book: Book, now: datetime) -> list[bundles.Given]:
     """Give the inviter the steps of the ladder that their friends reach, each once for life."""
-    if not terms.ladder or referral.capped:
+    inviter = referral.inviter_id
+    if not terms.ladder or referral.capped or book.account(inviter).state == "closed":
         return []
     table = table_of(Referral)
     query = sa.select(sa.func.count()).where(
-        table.c.inviter_id == referral.inviter_id,
+        table.c.inviter_id == inviter,
         table.c.state == "rewarded",
         table.c.capped == "",
     )
     with atomic() as transaction:
         friends = transaction.execute(query).scalar_one()
-    fresh = _claim(
-        referral.inviter_id, [s for s in terms.ladder if s.friends <= friends], terms, now
-    )
-    inviter, ref = referral.inviter_id, f"{referral.inviter_id}:%s"
-    points.promise_many(
-        [
-            Promise(inviter, step.gain.points, _cause(STEP, STEP, ref % step.friends, terms), now)
-            for step in fresh
-            if step.gain.points
-        ],
-        now=now,
-    )
+    reached = [step for step in terms.ladder if step.friends <= friends]
+    fresh, ref = _claim(inviter, reached, terms, now), f"{inviter}:%s"
+    for step in fresh:
+        book.earn(inviter, step.gain.points, _cause(STEP, STEP, ref % step.friends, terms))
     gifts = [
         Gift(inviter, step.gain.bundle, STEP, ref % step.friends, reason=REASON)
         for step in fresh

@@ -40,12 +40,16 @@ def settle_by_fact(fact: Fact, *, now: datetime) -> None:
     settle([fact.member_id], now=now)
 
 
-def settle(friend_ids: Collection[int], *, now: datetime) -> None:
-    """Bring open referrals to where they belong: held, promised, withdrawn, or paid."""
+def settle(friend_ids: Collection[int], *, now: datetime) -> int:
+    """Bring open referrals to where they belong: held, promised, withdrawn, or paid.
+
+    Answers how many promises were granted.
+    """
+    granted = 0
     with atomic():
         locked = people(friend_ids)
         if not locked:
-            return
+            return 0
         book = points.open_book(locked, now=now)
         referrals = load(friend_ids)
         if not {each.inviter_id for each in referrals} <= set(book.accounts):
@@ -58,8 +62,9 @@ def settle(friend_ids: Collection[int], *, now: datetime) -> None:
             before, own = asdict(referral), terms[referral.rule_version]
             _follow_purchase(referral, own, bought.get(referral.invitee_id, []))
             _promise(referral, own, bought.get(referral.invitee_id, []), now)
-            _pay(referral, before, own, book, now)
+            granted += _pay(referral, before, own, book, now)
         book.write()
+    return granted
 
 
 def _screen(referrals: Sequence[Open], terms: Mapping[int, Terms], now: datetime) -> None:
@@ -137,16 +142,22 @@ def _promise(referral: Open, terms: Terms, bought: Sequence[Any], now: datetime)
         referral.reason = f"capped_{referral.capped}"
 
 
-def _pay(referral: Open, before: dict[str, Any], terms: Terms, book: Book, now: datetime) -> None:
-    """Close what is due: give its bundles, and with the last of it the ladder's steps."""
+def _pay(referral: Open, before: dict[str, Any], terms: Terms, book: Book, now: datetime) -> int:
+    """Close what is due: grant and give it, and with the last of it the ladder's steps.
+
+    Answers how many promises were granted.
+    """
     given: list[bundles.Given] = []
+    granted = 0
     done = _is_due(referral.due_at, now)
     if _is_due(referral.join_due_at, now) or (done and referral.join_due_at):
         given += pay.give(referral, JOIN, terms, book=book, now=now)
+        granted += pay.grant(referral, JOIN, book=book, now=now)
         referral.join_paid_at, referral.join_due_at = now, None
         done = done or terms.ends_at_join
     if _is_due(referral.due_at, now):
         given += pay.give(referral, PURCHASE, terms, book=book, now=now)
+        granted += pay.grant(referral, PURCHASE, book=book, now=now)
     if done:
         referral.state, referral.rewarded_at = "rewarded", now
     referral.points = pay.promised_points(referral, terms)
@@ -156,6 +167,7 @@ def _pay(referral: Open, before: dict[str, Any], terms: Terms, book: Book, now: 
     if {each.state for each in given} & {bundles.SOLD_OUT, bundles.ABSENT}:
         before, referral.reason = asdict(referral), "gift_missing"
         save(referral, before)
+    return granted
 
 
 def _is_due(due_at: datetime | None, now: datetime) -> bool:
@@ -163,18 +175,18 @@ def _is_due(due_at: datetime | None, now: datetime) -> bool:
 
 
 def reward_due(*, now: datetime) -> int:
-    """Close referrals that are due, then grant every promise that is; answers how many were granted.
+    """Close referrals that are due, then grant all other promises that are; answers how many.
 
     In this order: a purchase that was refunded meanwhile takes its promise along.
     """
-    last = 0
+    last = granted = 0
     for _ in range(MAX_BATCHES):
         due = _due_after(last, now)
         if not due:
             break
-        _settle_each_other_apart(due, now)
+        granted += _settle_apart(due, now)
         last = due[-1]
-    return len(points.activate_due(now=now))
+    return granted + len(points.activate_due(now=now))
 
 
 def _due_after(last: int, now: datetime) -> list[int]:
@@ -188,14 +200,16 @@ def _due_after(last: int, now: datetime) -> list[int]:
         return list(found.scalars())
 
 
-def _settle_each_other_apart(friend_ids: Sequence[int], now: datetime) -> None:
+def _settle_apart(friend_ids: Sequence[int], now: datetime) -> int:
     """All together; where one fails, each alone, so that it does not hold up the others."""
     try:
-        settle(friend_ids, now=now)
+        return settle(friend_ids, now=now)
     except Exception as error:
         log.info("%s referrals are settled one at a time: %s", len(friend_ids), error)
-        for friend_id in friend_ids:
-            try:
-                settle([friend_id], now=now)
-            except Exception:
-                log.exception("referral of %s can't be settled", friend_id)
+    granted = 0
+    for friend_id in friend_ids:
+        try:
+            granted += settle([friend_id], now=now)
+        except Exception:
+            log.exception("the referral of %s can't be settled", friend_id)
+    return granted

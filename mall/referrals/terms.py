@@ -25,7 +25,7 @@ class Stage:
     inviter: Gain
     friend: Gain
     pending_days: int
-    min_amount_fen: int = 1
+    min_amount_fen: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.inviter or self.friend)
@@ -91,7 +91,7 @@ def read(version: int, terms: Mapping[str, Any]) -> Terms:
 
 def _stage(stage: Mapping[str, Any]) -> Stage:
     gains = (_gain(stage["inviter"]), _gain(stage["friend"]))
-    return Stage(*gains, stage["pending_days"], stage.get("min_amount_fen", 1))
+    return Stage(*gains, stage["pending_days"], stage.get("min_amount_fen", 0))
 
 
 def _gain(gain: Mapping[str, Any]) -> Gain:

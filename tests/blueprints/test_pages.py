@@ -40,6 +40,9 @@ LISTS = {
     "/admin/tier-rules": "admin",
     "/admin/tier-grants": "admin",
     "/admin/tier-changes": "admin",
+    "/admin/referral-rules": "admin",
+    "/admin/referrals": "admin",
+    "/admin/channels": "admin",
 }
 WHOLE = {
     "/admin/tiers",

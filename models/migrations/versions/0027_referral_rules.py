@@ -83,7 +83,7 @@ def _terms() -> dict[str, object]:
             "inviter": {"points": now["referral_inviter_points"], "bundle": ""},
             "friend": {"points": now["referral_invitee_points"], "bundle": ""},
             "pending_days": now["referral_hold_days"],
-            "min_amount_fen": 1,
+            "min_amount_fen": 0,
         },
         "ladder": [],
         "caps": {"per_day": None, "for_life": None},
