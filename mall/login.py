@@ -31,8 +31,7 @@ def log_in(
         key.claim(now=now)
         visitors = touches.marks_of(device=device, openid=identity(who))
         known = members.id_of(appid=who.appid, openid=who.openid)
-        first = channels.first_of(visitors, channel_code)
-        joined = None if known else _join(who, first, now)
+        joined = None if known else _join(who, visitors, channel_code, now)
         member_id = known or joined or _twin(who)
         state = db.session.scalar(sa.select(Account.state).where(Account.member_id == member_id))
         if state == "closed":
@@ -68,13 +67,15 @@ def _invitation(
     return referrals.not_bound(member_id, invite_code) if invite_code else None
 
 
-def _join(who: Identity, channel_code: str | None, now: datetime) -> int | None:
+def _join(
+    who: Identity, visitors: list[str], channel_code: str | None, now: datetime
+) -> int | None:
     """Make a member, with the channel for life; None where a twin was first."""
     person = {
         "appid": who.appid,
         "openid": who.openid,
         "unionid": who.unionid,
-        "channel_code": channel_code,
+        "channel_code": channels.first_of(visitors, channel_code),
     }
     joined = members.join_many([person], tier_code=tiers.BASE, now=now)
     return joined.get((who.appid, who.openid))
