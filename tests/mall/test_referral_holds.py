@@ -191,6 +191,23 @@ def test_a_crowd_held_a_moment_ago_is_not_paid_by_a_worker_that_comes_late(town)
     assert (paid(inviter), pending(inviter)) == (0, 0)
 
 
+def test_who_is_held_by_a_neighbour_in_the_same_round_is_not_paid_in_it(town):
+    """The second's day has three joins in it, the first's only two."""
+    rich()
+    invitations_pay(join={"pending_days": 3})
+    inviter = town.join()
+    first = town.join(by=inviter, device=DEVICE)
+    town.later(hours=20)
+    town.join(by=inviter, device=DEVICE)
+    town.later(hours=20)
+    town.log_in(by=inviter, device=DEVICE)  # of whom the worker has not heard
+
+    town.later(days=3)
+    referrals.reward_due(now=town.now)
+
+    assert state(first) == ("held", "", ["device"]) and paid(first) == paid(inviter) == 0
+
+
 # the review
 
 
@@ -224,6 +241,21 @@ def test_who_is_refused_is_never_paid(town):
     town.work()
 
     assert state(friend)[:2] == ("refused", "refused") and paid(inviter) == paid(friend) == 0
+
+
+def test_who_is_refused_before_the_worker_came_by_keeps_no_promise(town):
+    rich()
+    invitations_pay(join={"pending_days": 1})
+    inviter = town.join()
+    friend = town.join(by=inviter)
+    town.buy(friend)
+    by_hand(sa.update(Referral).values(held_at=town.now, holds=["device"]))
+
+    town.review(friend, approved=False)
+    town.later(days=30)
+    town.work()
+
+    assert (pending(inviter), paid(inviter), paid(friend)) == (0, 0, 0)
 
 
 @pytest.mark.covers("F9")

@@ -299,6 +299,20 @@ def test_members_who_become_one_keep_the_steps_of_both(town):
     assert steps_paid == [(10,), (10,), (20,)] and wrong() == []
 
 
+@pytest.mark.covers("F2", "A4")
+def test_a_step_that_one_of_two_was_given_is_not_given_to_both(town):
+    step = {"friends": 1, "points": 10, "bundle": ""}
+    invitations_pay(purchase={"pending_days": 0}, ladder=[step])
+    source, target = town.join(), town.join()
+    town.buy(town.join(by=source))
+
+    key = a_key(route="merge")
+    merges.merge(target, source, "同一人", actor="staff:1", key=key, now=town.now)
+    town.buy(town.join(by=target))
+
+    assert count(LedgerEntry, LedgerEntry.kind == "referral_step") == 1
+
+
 # caps
 
 

@@ -74,6 +74,17 @@ def test_a_link_counts_so_many_days_and_not_a_moment_longer(town, late, bound):
 
 
 @pytest.mark.covers("F3")
+def test_a_link_opened_again_counts_from_then_on(town):
+    invitations_pay(attribution_days=3)
+    inviter = town.join()
+    for _ in range(2):
+        town.touch(inviter, mark())
+        town.later(days=2)
+
+    assert inviter_of(town.join(device=DEVICE)) == [(inviter, "touch")]
+
+
+@pytest.mark.covers("F3")
 def test_who_wechat_says_they_are_is_known_again_without_a_device(town):
     inviter = town.join()
     town.touch(inviter, touches.mark(touches.OPENID, "wxtown:o-somebody"))
