@@ -8,7 +8,7 @@ from mall.referrals.progress import progress, told
 from mall.referrals.review import STATES, listed, review, view
 from mall.referrals.rules import in_force, publish, write
 from mall.referrals.rules import view as rule_view
-from mall.referrals.settle import concerned, reward_due, settle, settle_by_fact
+from mall.referrals.settling import concerned, reward_due, settle, settle_by_fact
 from mall.referrals.words import REASONS
 
 

@@ -11,7 +11,7 @@ from mall.atomic import atomic
 from mall.errors import AlreadyReviewed, NotFound
 from mall.idempotency import Answer, Key
 from mall.referrals import pay
-from mall.referrals.settle import settle
+from mall.referrals.settling import settle
 from mall.referrals.states import OPEN, load, people, save
 from mall.referrals.terms import JOIN, PURCHASE
 from models import Referral, db

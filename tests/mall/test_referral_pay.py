@@ -3,8 +3,10 @@
 import pytest
 import sqlalchemy as sa
 
-from mall import merges, referrals
+from mall import merges, purchases, referrals
 from mall.errors import Malformed, RulePublished
+from mall.purchases import Receipt
+from mall.referrals import settling
 from models import (
     Account,
     GivenBundle,
@@ -18,6 +20,7 @@ from models import (
 from tests.makers import a_key, invitations_pay
 from tests.mall.books import DAY, by_hand, count, one, rows, said, wrong
 from tests.mall.referral_books import a_bundle, code_of, paid, pending, state, town
+from tests.mall.together import together
 
 __all__ = ["town"]
 
@@ -347,6 +350,61 @@ def test_a_friend_whose_purchase_came_back_makes_room_under_the_cap(town):
 
     assert [state(each)[1] for each in (other, one_friend)] == ["", "capped_day"]
     assert pending(inviter) == 100
+
+
+@pytest.mark.covers("F1")
+def test_friends_who_buy_at_the_same_moment_do_not_slip_past_a_cap(app, town, stores):
+    invitations_pay(caps={"per_day": 2, "for_life": None})
+    inviter = town.join()
+    friends = [town.join(by=inviter) for _ in range(6)]
+    receipts = [Receipt(stores["A"], f"m{n}", who, 100, town.now) for n, who in enumerate(friends)]
+    purchases.record_receipts(receipts, now=town.now)
+
+    works = [lambda who=who: referrals.settle([who], now=town.now) for who in friends]
+    assert together(app, works) == [0] * 6
+
+    assert sorted(state(friend)[1] for friend in friends) == [""] * 2 + ["capped_day"] * 4
+    assert pending(inviter) == 200 and wrong() == []
+
+
+# what goes wrong
+
+
+def test_a_referral_that_fails_does_not_hold_up_the_others(town, monkeypatch, caplog):
+    inviter = town.join()
+    broken, sound = town.join(by=inviter), town.join(by=inviter)
+    for friend in (broken, sound):
+        town.buy(friend)
+    look = settling.look
+
+    def fail(referral, holds, *, now):
+        if referral.invitee_id == broken:
+            raise RuntimeError("this one")
+        return look(referral, holds, now=now)
+
+    monkeypatch.setattr(settling, "look", fail)
+    town.later(days=7)
+    referrals.reward_due(now=town.now)
+
+    assert state(sound)[0] == "rewarded" and f"the referral of {broken}" in caplog.text
+    assert paid(sound) == 50
+
+
+def test_what_was_promised_by_an_older_version_is_paid_as_it_was_promised(town):
+    """Its rows name no purchase yet."""
+    inviter = town.join()
+    friend = town.join(by=inviter)
+    bought = town.buy(friend)
+    by_hand(sa.update(Referral).values(purchase_id=None))
+    by_hand(sa.update(PendingGrant).values(points=77))
+    by_hand(sa.update(Account).where(Account.pending_points > 0).values(pending_points=77))
+
+    referrals.settle([friend], now=town.now)
+    town.later(days=7)
+    town.work()
+
+    assert one(Referral.purchase_id) == bought
+    assert (paid(inviter), paid(friend), state(friend)[0]) == (77, 77, "rewarded")
 
 
 # closed accounts, rules
