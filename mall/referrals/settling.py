@@ -68,11 +68,11 @@ def settle(friend_ids: Collection[int], *, now: datetime) -> int:
 
 
 def _screen(referrals: Sequence[Open], terms: Mapping[int, Terms], now: datetime) -> None:
+    reasons = look(referrals, terms, now=now)
     for referral in referrals:
         before = asdict(referral)
-        reasons = look(referral, terms[referral.rule_version].holds, now=now)
-        if reasons:
-            referral.hold(reasons, now)
+        if reasons.get(referral.invitee_id):
+            referral.hold(reasons[referral.invitee_id], now)
         save(referral, before)
 
 

@@ -377,10 +377,10 @@ def test_a_referral_that_fails_does_not_hold_up_the_others(town, monkeypatch, ca
         town.buy(friend)
     look = settling.look
 
-    def fail(referral, holds, *, now):
-        if referral.invitee_id == broken:
+    def fail(seen, terms, *, now):
+        if broken in {referral.invitee_id for referral in seen}:
             raise RuntimeError("this one")
-        return look(referral, holds, now=now)
+        return look(seen, terms, now=now)
 
     monkeypatch.setattr(settling, "look", fail)
     town.later(days=7)
