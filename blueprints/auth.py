@@ -75,12 +75,35 @@ class WeChatLogin(Body):
     code = text(1, 128, required=True)
     invite_code = text(1, 32)
     channel_code = text(1, 32)
+    device = text(8, 64)
+
+
+class InvitationOut(Out):
+    """What came of an invitation, in both languages: the answer may be told again to another."""
+
+    state = fields.String(validate=validate.OneOf(["bound", "refused"]))
+    reason = fields.String()
+    says = fields.String()
+    says_en = fields.String()
+    next_step = fields.String()
+    next_step_en = fields.String()
+
+
+class StoreGiftOut(Out):
+    """What a store's code gave at joining: `given`, or why not."""
+
+    state = fields.String()
+    name = fields.String()
+    points = fields.Integer()
+    units = fields.Integer()
 
 
 class ShopperSession(Out):
     access_token = fields.String()
     expires_in_s = fields.Integer()
     joined = fields.Boolean()
+    invitation = fields.Nested(InvitationOut, allow_none=True)
+    gift = fields.Nested(StoreGiftOut, allow_none=True)
     member = fields.Nested(ProfileOut)
 
 
@@ -92,9 +115,14 @@ class ShopperSession(Out):
 @bp.alt_response(403, "FORBIDDEN")
 @bp.doc(security=[])
 def log_in_with_wechat(body: dict, *, key):
-    """Log in with a code of wx.login; the first time this joins."""
+    """Log in with a code of wx.login; the first time this joins.
+
+    `device` is a token that the mini-program makes once and keeps. Invite code and channel count at
+    joining only; one that brings nothing keeps nobody out, and is told.
+    """
     who = wechat().log_in(body.pop("code"))
-    return reply(login.log_in(who, **body, key=key, now=clock.now()))
+    address = request.remote_addr
+    return reply(login.log_in(who, **body, address=address, key=key, now=clock.now()))
 
 
 class StaffLogin(Body):

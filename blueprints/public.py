@@ -7,11 +7,13 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask, Response, abort, current_app, jsonify, request, send_from_directory
+from marshmallow import ValidationError, fields, validates_schema
 
 from blueprints.auth import wechat
-from blueprints.contract import MAX_BODY_BYTES, Blueprint
-from mall import clock, code_images, members
+from blueprints.contract import MAX_BODY_BYTES, Blueprint, Body, Out, idempotent, reply, text
+from mall import channels, clock, code_images, login, members, referrals, touches
 from mall.errors import NotFound
+from mall.guards import pace
 from mall.guards.client import reachable
 from models import db
 
@@ -30,6 +32,44 @@ def invitation_picture(invite_code: str):
         raise NotFound()
     png = code_images.of_invitation(invite_code, wechat=wechat(), now=clock.now())
     return Response(png, mimetype="image/png", headers={"Cache-Control": f"max-age={A_DAY_S}"})
+
+
+class TouchBody(Body):
+    """Which link or code was opened, and by whom: a device's token, a code of wx.login, or both."""
+
+    invite_code = text(1, 32)
+    channel_code = text(1, 32)
+    device = text(8, 64)
+    code = text(1, 128)
+
+    @validates_schema
+    def one_of_each(self, data: dict, **_: object) -> None:
+        if ("invite_code" in data) == ("channel_code" in data):
+            raise ValidationError("either this or channel_code", "invite_code")
+        if not {"device", "code"} & set(data):
+            raise ValidationError("this or code says who opened it", "device")
+
+
+class TouchOut(Out):
+    """For how many days an invitation counts; a channel's first touch counts as long as it is kept."""
+
+    kind = fields.String()
+    counts_days = fields.Integer(allow_none=True)
+
+
+@bp.post("/touches")
+@idempotent
+@bp.arguments(TouchBody())
+@bp.response(200, TouchOut())
+@bp.doc(security=[])
+def touch(body: dict, *, key):
+    """Note that somebody opened a member's link or a channel's code, before they join."""
+    pace.check(f"address:{request.remote_addr}", pace.LOG_IN)
+    openid = login.identity(wechat().log_in(body["code"])) if "code" in body else None
+    visitors, now = touches.marks_of(device=body.get("device"), openid=openid), clock.now()
+    if "invite_code" in body:
+        return reply(referrals.touch(body["invite_code"], visitors, key=key, now=now))
+    return reply(channels.scan(body["channel_code"], visitors, key=key, now=now))
 
 
 def guard_bodies() -> None:

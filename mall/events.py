@@ -25,6 +25,13 @@ class Joined(Fact):
 
 
 @dataclass(frozen=True)
+class Referred(Fact):
+    """Who brought a newcomer was noted, or is in question: their referral is looked at."""
+
+    kind = "referred"
+
+
+@dataclass(frozen=True)
 class CheckedIn(Fact):
     kind = "checked_in"
     day: str

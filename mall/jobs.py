@@ -138,6 +138,11 @@ def expire_benefits() -> int:
     return _until_done(lambda: benefits.expire_due(now=clock.now()))
 
 
+def forget_marks() -> int:
+    """Forget devices, addresses and touches that referrals need no more."""
+    return _until_done(lambda: referrals.forget_marks(now=clock.now()))
+
+
 def watch_clocks() -> int:
     """Warn where this machine's clock or Redis' is not the database's."""
     return skew.watch()
@@ -166,6 +171,7 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "repair-streaks": (repair_streaks, timedelta(seconds=REPAIR_EVERY_S)),
     "apply-tier-rules": (apply_tier_rules, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-benefits": (expire_benefits, timedelta(seconds=EXPIRE_EVERY_S)),
+    "forget-marks": (forget_marks, crontab(hour="3", minute="40")),
     "watch-clocks": (watch_clocks, timedelta(seconds=EXPIRE_EVERY_S)),
     "prune": (prune, crontab(minute="35")),
 }

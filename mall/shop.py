@@ -12,6 +12,7 @@ from models import (
     CheckInRule,
     EarningRule,
     ExpiryPolicy,
+    ReferralRule,
     SettingChange,
     ShopSetting,
     Tier,
@@ -23,9 +24,6 @@ DEFAULTS: dict[str, Any] = {
     "shop_name": "会员运营中心",
     "demo": False,  # filled with the demonstration: known passwords, never for real customers
     "adjustment_limit_points": 100_000,
-    "referral_inviter_points": 100,
-    "referral_invitee_points": 50,
-    "referral_hold_days": 7,
     "give_back_grace_days": 7,
     "take_back_from_other_lots": True,  # else what a refund can't take from its own lot is owed
     "refund_shortfall": "debt",  # what a refund finds spent: debt, or forgive
@@ -104,6 +102,7 @@ def open_shop(*, now: datetime) -> None:
         )
         _add(ExpiryPolicy, **_first_expiry_policy(now))
         _add(TierRule, **_first_tier_rules(now))
+        _add(ReferralRule, **_first_referral_rule(now))
 
 
 def _first_expiry_policy(now: datetime) -> dict[str, Any]:
@@ -123,6 +122,27 @@ def _first_tier_rules(now: datetime) -> dict[str, Any]:
     moments = ("created_at", "published_at", "effective_at", "applied_at", "settled_at")
     marks = {"version": 1, "after_member_id": 0, **dict.fromkeys(moments, now)}
     return {**growth, **weights, **window, **rest, **marks}
+
+
+def _first_referral_rule(now: datetime) -> dict[str, Any]:
+    """A hundred points for who invites and fifty for the friend, a week after the first purchase."""
+    nothing = {"points": 0, "bundle": ""}
+    paid = {"inviter": {"points": 100, "bundle": ""}, "friend": {"points": 50, "bundle": ""}}
+    holds = {
+        "device_joins_per_day": 2,
+        "address_joins_per_hour": 60,
+        "inviter_joins_per_hour": 20,
+        "keep_days": 30,
+    }
+    terms = {
+        "join": {"inviter": nothing, "friend": nothing, "pending_days": 0},
+        "purchase": {**paid, "pending_days": 7, "min_amount_fen": 0},
+        "ladder": [],
+        "caps": {"per_day": None, "for_life": None},
+        "attribution_days": 30,
+        "holds": holds,
+    }
+    return {"version": 1, "terms": terms, "note": "", "created_at": now, "published_at": now}
 
 
 def _add(model: Any, **values: Any) -> None:

@@ -68,9 +68,6 @@ YES_OR_NO = Bounds("true or false", lambda value: isinstance(value, bool))
 BOUNDS: dict[str, Bounds] = {
     "shop_name": Bounds("a name of at most 32 characters", _is_text),
     "adjustment_limit_points": whole(0, POINTS),
-    "referral_inviter_points": whole(0, POINTS),
-    "referral_invitee_points": whole(0, POINTS),
-    "referral_hold_days": whole(0, 365),
     "give_back_grace_days": whole(0, 365),
     "take_back_from_other_lots": YES_OR_NO,
     "refund_shortfall": one_of("debt", "forgive"),

@@ -6,6 +6,7 @@ from models.base import db
 from models.benefits import Benefit, BenefitEntry
 from models.bundles import Bundle, GivenBundle
 from models.campaigns import CampaignMember, PointsCampaign
+from models.channels import Channel, ChannelDay
 from models.checkins import CheckIn, MilestonePaid, Outage
 from models.debts import DebtEntry
 from models.earning import EarningCounter, EarningRule
@@ -23,7 +24,7 @@ from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, Point
 from models.profiles import ProfileChange
 from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
-from models.referrals import CodeImage, Referral
+from models.referrals import CodeImage, Referral, ReferralRule, ReferralStep
 from models.reviews import Review
 from models.rewards import LimitCounter, Reward, StockMove
 from models.shop import CheckInLadder, CheckInRule, SettingChange, ShopSetting, Store
@@ -38,6 +39,7 @@ from models.tier_rules import (
     TierStanding,
 )
 from models.tiers import GrowthEntry, Tier, TierChange
+from models.touches import Sighting, Touch
 from models.transfers import Transfer
 from models.vouchers import Voucher
 
@@ -49,6 +51,8 @@ __all__ = [
     "BenefitEntry",
     "Bundle",
     "CampaignMember",
+    "Channel",
+    "ChannelDay",
     "CheckIn",
     "CheckInLadder",
     "CheckInRule",
@@ -89,12 +93,15 @@ __all__ = [
     "Purchase",
     "Redemption",
     "Referral",
+    "ReferralRule",
+    "ReferralStep",
     "Refund",
     "RemindedLot",
     "Review",
     "Reward",
     "SettingChange",
     "ShopSetting",
+    "Sighting",
     "Staff",
     "StaffSession",
     "StockMove",
@@ -112,6 +119,7 @@ __all__ = [
     "TierRule",
     "TierStanding",
     "TillAction",
+    "Touch",
     "Transfer",
     "Voucher",
     "db",

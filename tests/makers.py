@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
-from mall import clock, expiry_policies, members, points, rewards, shop
+from mall import clock, expiry_policies, members, points, referrals, rewards, shop
 from mall.idempotency import Key
 from mall.points import Cause
-from models import Reward, db
+from models import ReferralRule, Reward, db
 
 _count = itertools.count(1)
 
@@ -82,6 +83,24 @@ def points_last_months(months: int) -> int:
     if not months:
         return points_live(kind="never")
     return points_live(kind="rolling", lasts=months, unit="month", round_up_to="month")
+
+
+def invitations_pay(**changes: Any) -> int:
+    """Put a version of the referral rules in force, the newest with changes; answers its number.
+
+    `purchase` and `join` may be pairs of points, (inviter's, friend's).
+    """
+    newest = db.session.scalars(sa.select(ReferralRule).order_by(ReferralRule.version.desc()))
+    terms = json.loads(json.dumps(next(newest).terms))
+    for name, value in changes.items():
+        if isinstance(value, tuple):
+            sides = zip(("inviter", "friend"), value, strict=True)
+            value = {side: {"points": amount, "bundle": ""} for side, amount in sides}
+        terms[name] = {**terms[name], **value} if isinstance(value, dict) else value
+    key = a_key(route="POST /api/v1/admin/referral-rules")
+    stamp = {"staff_id": None, "key": key, "now": clock.now()}
+    answer = referrals.write(terms, note="", publish=True, **stamp)
+    return int(json.loads(answer.body)["version"])
 
 
 @pytest.fixture

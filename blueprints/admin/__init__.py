@@ -4,6 +4,7 @@ from blueprints.admin import (
     adjustments,
     bundles,
     campaigns,
+    channels,
     checkins,
     earning,
     expiry,
@@ -18,6 +19,7 @@ from blueprints.admin import (
     profiles,
     purchases,
     redemptions,
+    referrals,
     reviews,
     rewards,
     settings,
@@ -51,6 +53,8 @@ for child in (
     messages,
     tasks,
     reviews,
+    referrals,
+    channels,
     jobs,
 ):
     bp.register_blueprint(child.bp)

@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import bundles, messages, rewards, shop, staff, stores, tasks
+from mall import bundles, channels, messages, referrals, rewards, shop, staff, stores, tasks
 from mall.atomic import atomic
+from mall.demo.friends import CHANNELS, GIFT, INVITING
 from mall.demo.shelf import REWARDS
 from mall.demo.todo import ANY_TASK, CHALLENGE, TASKS
 from mall.demo.words import WORDS
@@ -30,7 +31,6 @@ def fill(*, now: datetime) -> bool:
     with atomic():
         shop.tune("demo", True)
         shop.tune("shop_name", "满月生活馆（演示）")
-        shop.tune("referral_hold_days", 0)
         shop.tune("transfer_points_per_day", 1000)
         for code, name, address in STORES:
             stores.open_store(code=code, name=name, address=address, key=_key("store"), now=now)
@@ -54,6 +54,7 @@ def fill(*, now: datetime) -> bool:
         for sort, task in enumerate(TASKS):
             told = {**ANY_TASK, **task, "sort": sort}
             tasks.write(told, publish=True, staff_id=hired[0], key=_key("task"), now=now)
+        _invite(by_code["A"], staff_id=hired[0], now=now)
     return True
 
 
@@ -63,6 +64,22 @@ def _write(occasion: str, words: tuple[str, ...], *, staff_id: int, now: datetim
     drafted = messages.draft(values, staff_id=staff_id, key=_key("template"), now=now)
     id_ = json.loads(drafted.body)["id"]
     messages.publish(id_, staff_id=staff_id, key=_key("template"), now=now)
+
+
+def _invite(store_id: int, *, staff_id: int, now: datetime) -> None:
+    """What invitations pay, channels, and a store's code that gives something at once."""
+    who: dict[str, Any] = {"staff_id": staff_id, "now": now}
+    referrals.write(INVITING, note="演示", publish=True, key=_key("rule"), **who)
+    bundles.publish({**GIFT, "rewards": [], "benefits": []}, key=_key("bundle"), **who)
+    for channel in CHANNELS:
+        of_store = channel["kind"] == "store"
+        more = {
+            "store_id": store_id if of_store else None,
+            "bundle_code": GIFT["code"] if of_store else "",
+            "starts_on": None,
+            "ends_on": None,
+        }
+        channels.open_channel({**channel, **more}, key=_key("channel"), **who)
 
 
 def _stock(fields: dict[str, Any], *, staff_id: int, now: datetime) -> None:

@@ -4,13 +4,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import points
+from mall import points, touches
 from mall.atomic import atomic
-from models import Member, PendingGrant, Referral
+from models import Member, PendingGrant, Referral, ReferralStep
 from models.base import table_of
 
 OPEN = ("joined", "qualified")
 REASON = "merged"
+REFS = ("referral", "referral_join")
 
 
 def inviters_of(*member_ids: int) -> set[int]:
@@ -45,6 +46,20 @@ def join_friends(from_id: int, into_id: int) -> None:
             .where(table.c.inviter_id == from_id, table.c.invitee_id != into_id)
             .values(inviter_id=into_id)
         )
+    _join_steps(from_id, into_id)
+    touches.change_hands(from_id, into_id)
+
+
+def _join_steps(from_id: int, into_id: int) -> None:
+    """What one was given of the ladder is not given to both again."""
+    table, same = table_of(ReferralStep), table_of(ReferralStep).alias()
+    there = sa.select(same.c.friends).where(same.c.inviter_id == into_id)
+    with atomic() as transaction:
+        transaction.execute(
+            sa.update(table)
+            .where(table.c.inviter_id == from_id, table.c.friends.not_in(there))
+            .values(inviter_id=into_id)
+        )
 
 
 def _of(invitee_id: int) -> Any:
@@ -66,11 +81,12 @@ def _refuse(which: sa.ColumnElement[bool]) -> None:
         refused = transaction.execute(
             sa.update(table)
             .where(which, table.c.state.in_(OPEN))
-            .values(state="refused", reason=REASON, points=0)
+            .values(state="refused", reason=REASON, points=0, join_due_at=None, due_at=None)
             .returning(table.c.invitee_id)
         ).scalars()
         for invitee_id in list(refused):
-            points.void_promises("referral", str(invitee_id))
+            for ref_kind in REFS:
+                points.void_promises(ref_kind, str(invitee_id))
 
 
 def _go_along(from_id: int, into_id: int) -> None:
@@ -81,6 +97,6 @@ def _go_along(from_id: int, into_id: int) -> None:
         )
         transaction.execute(
             sa.update(promises)
-            .where(promises.c.ref_kind == "referral", promises.c.ref_id == str(from_id))
+            .where(promises.c.ref_kind.in_(REFS), promises.c.ref_id == str(from_id))
             .values(ref_id=str(into_id))
         )

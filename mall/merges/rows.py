@@ -45,7 +45,11 @@ COUNTERS: tuple[tuple[type[Base], tuple[str, ...], str], ...] = (  # key beside 
     (LimitCounter, ("reward_id", "period"), "quantity"),
     (EarningCounter, ("rule_code", "period"), "points"),
 )
-ONCE_A_MEMBER = ("welcome", "birthday")  # gifts whose cause begins with the member's id
+ONCE_A_MEMBER = (
+    "welcome",
+    "birthday",
+    "store_join",
+)  # gifts whose cause begins with the member's id
 HANDLED = (
     "accounts",
     "benefits",
@@ -57,9 +61,11 @@ HANDLED = (
     "lots",
     "merges",
     "milestones_paid",
+    "referral_steps",
     "referrals",
     "task_claims",
     "task_marks",
+    "sightings",
     "tier_grants",
     "tier_standings",
 )

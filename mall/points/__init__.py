@@ -5,6 +5,7 @@ from mall.points.book import Book, TakenBack, open_book
 from mall.points.expiry import due_points, expire_due, expiring
 from mall.points.promises import (
     Promise,
+    activate,
     activate_due,
     lower,
     promise_again,
@@ -20,6 +21,7 @@ __all__ = [
     "Cause",
     "Promise",
     "TakenBack",
+    "activate",
     "activate_due",
     "change_hands",
     "due_points",

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mall.atomic import atomic
 from mall.points.account import Cause
-from mall.points.book import open_book
+from mall.points.book import Book, open_book
 from models import Account, PendingGrant
 from models.base import insert, table_of
 
@@ -123,16 +123,35 @@ def activate_due(*, now: datetime) -> list[PendingGrant]:
         if not members:
             return []
         book = open_book(members, now=now)
-        closed = {each for each in members if book.account(each).state == "closed"}
-        voided = _claim_grants(closed, "voided", now)
-        grants = _claim_grants(members - closed, "granted", now)
-        for grant in grants:
-            book.earn(grant.member_id, grant.points, _cause(grant))
+        grants = _grant(members, book)
         book.write()
-        done = [{"member": each.member_id, "delta": -each.points} for each in [*grants, *voided]]
-        if done:
-            _move_pending(done)
         return grants
+
+
+def activate(ref_kind: str, ref_id: str, *, book: Book, now: datetime) -> int:
+    """Grant what was promised for a cause and is due; answers how many promises.
+
+    The book holds the accounts, and its owner writes it.
+    """
+    table = table_of(PendingGrant)
+    same = (table.c.ref_kind == ref_kind) & (table.c.ref_id == ref_id)
+    due = same & (table.c.state == "pending") & (table.c.due_at <= now)
+    with atomic() as transaction:
+        members = set(transaction.execute(sa.select(table.c.member_id).where(due)).scalars())
+    return len(_grant(members, book, same)) if members else 0
+
+
+def _grant(members: set[int], book: Book, *which: sa.ColumnElement[bool]) -> list[Any]:
+    """Grant members' due promises, all or those of a kind; those of a closed account are nobody's."""
+    closed = {each for each in members if book.account(each).state == "closed"}
+    voided = _claim_grants(closed, "voided", book.now, *which)
+    grants = _claim_grants(members - closed, "granted", book.now, *which)
+    for grant in grants:
+        book.earn(grant.member_id, grant.points, _cause(grant))
+    done = [{"member": each.member_id, "delta": -each.points} for each in [*grants, *voided]]
+    if done:
+        _move_pending(done)
+    return grants
 
 
 def _cause(grant: PendingGrant) -> Cause:
@@ -140,7 +159,9 @@ def _cause(grant: PendingGrant) -> Cause:
     return Cause(**{name: getattr(grant, name) for name in names})
 
 
-def _claim_grants(members: set[int], state: str, now: datetime) -> list[Any]:
+def _claim_grants(
+    members: set[int], state: str, now: datetime, *which: sa.ColumnElement[bool]
+) -> list[Any]:
     """Turn due promises into granted or voided ones; only whoever turns a row may act on it."""
     table = table_of(PendingGrant)
     with atomic() as transaction:
@@ -151,6 +172,7 @@ def _claim_grants(members: set[int], state: str, now: datetime) -> list[Any]:
                     table.c.member_id.in_(members),
                     table.c.state == "pending",
                     table.c.due_at <= now,
+                    *which,
                 )
                 .values(state=state)
                 .returning(*table.c)

@@ -94,6 +94,9 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
         campaign = {"name": f"关怀{n}", "points": n, "budget_points": 100}
         admin.post("/admin/points-campaigns", campaign)
         shopper.patch("/me", {"city": f"{n}市"})
+        admin.post("/admin/referral-rules", {"terms": {}, "note": f"第 {n} 版"})
+        channel = {"code": f"channel-{n}", "name": f"渠道{n}", "kind": "online"}
+        admin.post("/admin/channels", channel)
         admin.post("/admin/settings/shop_name", {"value": f"{n}号店"})
     return {
         "shopper": shopper,

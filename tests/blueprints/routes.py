@@ -87,6 +87,22 @@ TIER_RULE = {
     "thresholds": [{"tier": "silver", "growth_min": 2}],
 }
 
+GAINS = {"points": 1, "bundle": ""}
+INVITING = {
+    "join": {"inviter": GAINS, "friend": GAINS, "pending_days": 1},
+    "purchase": {"inviter": GAINS, "friend": GAINS, "pending_days": 1, "min_amount_fen": 1},
+    "ladder": [{"friends": 1, "points": 1, "bundle": ""}],
+    "caps": {"per_day": 1, "for_life": 1},
+    "attribution_days": 1,
+    "holds": {
+        "device_joins_per_day": 1,
+        "address_joins_per_hour": 1,
+        "inviter_joins_per_hour": 1,
+        "keep_days": 1,
+    },
+}
+CHANNEL = {"code": "poster", "name": "海报", "kind": "online", "cost_fen": 1, "owner": "小王"}
+
 
 class Call(NamedTuple):
     """A call with a JSON body; the numbers in its path may be nobody's."""
@@ -245,6 +261,12 @@ CALLS = (
     Call("POST", "/admin/message-templates/999/publication", "admin", {}),
     Call("POST", "/me/messages/reads", "shopper", {"last_id": 1}),
     Call("POST", "/admin/outages", "admin", {"day": "2020-01-01", "note": "机房断电"}),
+    Call("POST", "/touches", "nobody", {"channel_code": "nobody", "device": "a-device-1"}),
+    Call("POST", "/admin/referral-rules", "admin", {"terms": INVITING, "note": "新规"}),
+    Call("POST", "/admin/referral-rules/999/publication", "admin", {}),
+    Call("POST", "/admin/referrals/999/review", "admin", {"approved": True, "reason": "家人共用"}),
+    Call("POST", "/admin/channels", "admin", CHANNEL),
+    Call("POST", "/admin/channels/999", "admin", {"cost_fen": 1, "owner": "小李"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )
 FILES = (  # POSTs whose body is not JSON

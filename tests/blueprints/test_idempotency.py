@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from mall import clock, idempotency, shop
-from models import Alarm, IdempotencyKey, Member, Redemption, db
+from models import Alarm, IdempotencyKey, Member, Redemption, Referral, db
 from tests.blueprints.routes import CALLS, FILES, REVIEW, REWARD, TASK, TEMPLATE
 from tests.makers import grant
 from tests.mall.books import by_hand
@@ -79,6 +79,35 @@ class Scenario:
         body = {"code": "draft", "name": "草稿", "rate": {"points": 1}}
         draft = self.shop["admin"].post("/admin/earning-rules", body).json["id"]
         return self.shop["admin"], f"/admin/earning-rules/{draft}/publication", {}, None
+
+    def referral_rule(self):
+        body = {"terms": {"attribution_days": 7}, "note": "新规"}
+        return self.shop["admin"], "/admin/referral-rules", body, {**body, "note": "旧规"}
+
+    def referral_publication(self):
+        draft = self.shop["admin"].post("/admin/referral-rules", {"terms": {}}).json["id"]
+        return self.shop["admin"], f"/admin/referral-rules/{draft}/publication", {}, None
+
+    def referral_review(self):
+        friend = self.shop["friends"][0].id
+        held = {"held_at": clock.now(), "holds": ["device"], "state": "joined"}
+        by_hand(sa.update(Referral).where(Referral.invitee_id == friend).values(**held))
+        body = {"approved": True, "reason": "家人共用"}
+        path = f"/admin/referrals/{friend}/review"
+        return self.shop["admin"], path, body, {**body, "approved": False}
+
+    def channel(self):
+        body = {"code": "new", "name": "海报", "kind": "online"}
+        return self.shop["admin"], "/admin/channels", body, {**body, "name": "传单"}
+
+    def channel_change(self):
+        body = {"code": "changed", "name": "海报", "kind": "online"}
+        made = self.shop["admin"].post("/admin/channels", body).json["id"]
+        return self.shop["admin"], f"/admin/channels/{made}", {"owner": "小王"}, {"owner": "小李"}
+
+    def touch(self):
+        body = {"invite_code": self.shop["invite_code"], "device": "a-device-1"}
+        return self.anybody, "/touches", body, {**body, "device": "a-device-2"}
 
     def dry_run(self):
         body = {"member_id": self.shop["shopper"].id, "amount_fen": 100}

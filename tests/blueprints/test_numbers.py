@@ -36,6 +36,15 @@ LARGEST = {
     "activity_weight_percent": 1000,
     "window_days": 3660,
     "grace_days": 366,
+    "pending_days": 365,
+    "attribution_days": 365,
+    "keep_days": 365,
+    "friends": 100_000,
+    "per_day": 100_000,
+    "for_life": 100_000,
+    "device_joins_per_day": 10_000,
+    "address_joins_per_hour": 10_000,
+    "inviter_joins_per_hour": 10_000,
 }
 SMALLEST = {"percent": 101, "points_percent": 100}
 IDS = (
@@ -58,11 +67,13 @@ PRICES += ("discount_percent", "early_access_hours", "growth_per_yuan", "growth_
 PRICES += ("spend_weight_percent", "visit_weight_percent", "activity_weight_percent")
 PRICES += ("grace_days", "growth_min in /admin/tier-rules", "growth_min in /admin/tier-rules/1")
 PRICES += ("growth_min in /admin/tiers/silver",)
+PRICES += ("points in /admin/referral-rules", "pending_days")
+PRICES += ("cost_fen in /admin/channels", "cost_fen in /admin/channels/999")
 SIGNED = (
     "points in /admin/members/1/points-adjustments",
     "quantity in /admin/rewards/1/stock-moves",
 )
-NULL_MEANS_NONE = ("per_member_limit", "unit_cost_fen", "daily_cap")
+NULL_MEANS_NONE = ("per_member_limit", "unit_cost_fen", "daily_cap", "per_day", "for_life")
 DECIDED = (200, 201, 202, 404, 409)  # read, and granted or refused by a rule
 NUMBERS = [(call, place) for call in CALLS for place in numbers_in(call.body)]
 

@@ -12,6 +12,7 @@ from blueprints.openapi import LARGEST_ID
 PUBLIC = {
     "POST /api/v1/auth/wechat",
     "POST /api/v1/auth/staff",
+    "POST /api/v1/touches",
     "GET /api/v1/wxacodes/{invite_code}.png",
     "GET /livez",
     "GET /readyz",
@@ -202,6 +203,8 @@ def test_every_success_is_told(operations):
         "POST /me/tasks/{task_id}/claims": {"201"},
         "POST /me/reviews": {"201"},
         "POST /admin/bundles": {"201"},
+        "POST /admin/referral-rules": {"201"},
+        "POST /admin/channels": {"201"},
         "POST /admin/expiry-policies": {"201"},
         "POST /admin/payment-rules": {"201"},
         "POST /clerk/points-payments": {"200", "201"},

@@ -46,6 +46,9 @@ LISTS = {
     "/admin/reviews": "admin",
     "/me/reviews": "shopper",
     "/me/messages": "shopper",
+    "/admin/referral-rules": "admin",
+    "/admin/referrals": "admin",
+    "/admin/channels": "admin",
 }
 WHOLE = {
     "/admin/tiers",

@@ -177,4 +177,4 @@ def test_a_friend_is_shown_by_no_more_than_a_first_character(a_day):
     friends = shopper.get("/me/referrals").json["items"]
 
     assert [row["nickname_masked"] for row in friends] == ["**", "**", "王**"]
-    assert set(friends[0]) == {"nickname_masked", "state", "reason", "points"}
+    assert set(friends[0]) == {"nickname_masked", "state", "reason", "says", "points"}

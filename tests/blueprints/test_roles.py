@@ -24,6 +24,7 @@ ALLOWED = {
     "GET /api/openapi.json": ALL,
     "POST /api/v1/auth/wechat": ALL,
     "POST /api/v1/auth/staff": ALL,
+    "POST /api/v1/touches": ALL,
     "GET /api/v1/wxacodes/<string(length=8):invite_code>.png": ALL,
     "GET /api/v1/me": SHOPPER,
     "PATCH /api/v1/me": SHOPPER,
@@ -150,6 +151,15 @@ ALLOWED = {
     "GET /api/v1/admin/points-reminders": READING,
     "GET /api/v1/admin/bundles": READING,
     "POST /api/v1/admin/bundles": OFFICE,
+    "GET /api/v1/admin/referral-rules": READING,
+    "POST /api/v1/admin/referral-rules": OFFICE,
+    "POST /api/v1/admin/referral-rules/<id:rule_id>/publication": OFFICE,
+    "GET /api/v1/admin/referrals": READING,
+    "POST /api/v1/admin/referrals/<id:friend_id>/review": OFFICE,
+    "GET /api/v1/admin/channels": READING,
+    "POST /api/v1/admin/channels": OFFICE,
+    "POST /api/v1/admin/channels/<id:channel_id>": OFFICE,
+    "GET /api/v1/admin/channels/report": READING,
 }
 IN_PATHS = {"name": "x.png", "invite_code": "22222222", "code": "x"}
 

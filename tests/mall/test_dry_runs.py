@@ -8,16 +8,17 @@ import sqlalchemy as sa
 from mall import clock, gates, jobs, points, redemptions
 from mall.guards import stock
 from mall.points import Promise
-from models import Account, Reward, Voucher, db
+from models import Account, Reward, Touch, Voucher, db
 from tests.makers import a_key
 from tests.mall.books import a_cause, ask, by_hand, gate, give, one, rows
 
-DUE = {  # what the shop below waits for: points that end, a promise, facts, a voucher
+DUE = {  # what the shop below waits for: points that end, a promise, facts, a voucher, a touch
     "expire-points": 30,
     "activate-pending": 1,
     "expire-vouchers": 1,
     "expire-holds": 0,
     "nightly": 31,
+    "forget-marks": 1,
 }
 
 
@@ -30,6 +31,8 @@ def waiting(app, a_member, a_reward):
     by_hand(sa.update(Voucher).values(expires_at=now + timedelta(hours=1)))
     give(member, 30, "old", expires_at=now + timedelta(hours=1), now=now)
     points.promise_many([Promise(member, 7, a_cause("later", "referral"), now)], now=now)
+    long_ago = dict.fromkeys(("first_at", "last_at"), now - timedelta(days=90))
+    by_hand(sa.insert(Touch).values(visitor="x", kind="invite", code="22222222", **long_ago))
     app.config["CLOCK_OFFSET_S"] = 7_200
     return member, reward
 

@@ -254,7 +254,7 @@ def busy_shop(a_member, a_reward, hired, stores):
         redemptions.redeem(ask(member, reward), now=now)
     inviter = db.session.get_one(Member, friend).invite_code
     referrals.bind(member, inviter, now=now)
-    referrals.qualify(referrals.Purchased(member, 1, 50_000), now=now)
+    referrals.settle([member], now=now)
     trial = benefits.Quota("trial", "试用", 2, "month")
     benefits.grant_many([benefits.Grant(member, trial, "test:1")], now=now)
     assert wrong() == []

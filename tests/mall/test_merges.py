@@ -303,7 +303,7 @@ def test_who_was_a_member_before_was_brought_by_nobody(a_member, join, now):
     assert count(Referral, Referral.invitee_id == target) == 0
 
 
-def test_who_invited_himself_is_paid_nothing(a_member, join, buy, now, drained):
+def test_who_invited_themselves_is_paid_nothing(a_member, join, buy, now, drained):
     source, target, friend = a_member(), a_member(), a_member()
     bind(target, source, now), bind(friend, source, now)
     buy(target)
@@ -316,7 +316,7 @@ def test_who_invited_himself_is_paid_nothing(a_member, join, buy, now, drained):
     assert figures(target)[1] == figures(source)[1] == 0 and wrong() == []
 
 
-def test_a_promise_to_a_friend_comes_true_after_he_is_merged(a_member, join, buy, now, drained):
+def test_a_promise_to_a_friend_comes_true_after_they_are_merged(a_member, join, buy, now, drained):
     inviter, source = a_member(), a_member()
     target = a_member(joined_at=now + DAY)
     bind(source, inviter, now)

@@ -8,6 +8,7 @@ from mall import clock, jobs, purchases, reactions, referrals
 from mall.events import Purchased
 from mall.purchases import Receipt
 from models import Account, EventReaction, LedgerEntry, Member, PendingGrant, Referral, db
+from tests.makers import invitations_pay
 from tests.mall.books import DAY, MOMENT, balance, by_hand, count, entries, one, rows, wrong
 from tests.mall.together import together
 
@@ -69,7 +70,7 @@ def test_a_newcomer_is_bound_to_who_invited(a_member, now):
 
 
 @pytest.mark.covers("F1")
-def test_nobody_invites_himself_and_nobodys_code_brings_nothing(a_member, now):
+def test_nobody_invites_themselves_and_nobodys_code_brings_nothing(a_member, now):
     member = a_member()
 
     assert not referrals.bind(member, code_of(member), now=now)
@@ -96,7 +97,7 @@ def test_two_inviters_at_once_are_one(app, a_member, now):
     assert outcomes.count(True) == 1 and count(Referral) == 1
 
 
-def test_the_database_itself_refuses_who_invites_himself(a_member, now):
+def test_the_database_itself_refuses_who_invites_themselves(a_member, now):
     member = a_member()
 
     with pytest.raises(IntegrityError):
@@ -167,9 +168,8 @@ def test_a_purchase_of_somebody_nobody_invited_pays_nobody(a_member, buys):
 
 
 @pytest.mark.parametrize(("inviters", "friends"), [(0, 50), (100, 0), (0, 0)])
-def test_a_shop_may_pay_one_side_or_none(a_member, a_friend, buys, tune, now, inviters, friends):
-    tune("referral_inviter_points", inviters)
-    tune("referral_invitee_points", friends)
+def test_a_shop_may_pay_one_side_or_none(a_member, a_friend, buys, now, inviters, friends):
+    invitations_pay(purchase=(inviters, friends))
     inviter = a_member()
     friend = a_friend(inviter)
 
@@ -180,8 +180,8 @@ def test_a_shop_may_pay_one_side_or_none(a_member, a_friend, buys, tune, now, in
     assert wrong() == []
 
 
-def test_a_shop_without_a_hold_pays_with_the_next_round(app, a_member, a_friend, buys, tune):
-    tune("referral_hold_days", 0)
+def test_a_shop_without_a_hold_pays_with_the_next_round(app, a_member, a_friend, buys):
+    invitations_pay(purchase={"pending_days": 0})
     inviter = a_member()
 
     buys(a_friend(inviter))
@@ -190,10 +190,10 @@ def test_a_shop_without_a_hold_pays_with_the_next_round(app, a_member, a_friend,
     assert balance(inviter) == 100
 
 
-def test_what_was_promised_stays_as_it_was_promised(a_member, a_friend, buys, tune, now):
+def test_what_was_promised_stays_as_it_was_promised(a_member, a_friend, buys, now):
     inviter = a_member()
     buys(a_friend(inviter))
-    tune("referral_inviter_points", 1)
+    invitations_pay(purchase=(1, 1))
 
     referrals.reward_due(now=now + HOLD)
 
@@ -203,11 +203,13 @@ def test_what_was_promised_stays_as_it_was_promised(a_member, a_friend, buys, tu
 # at once
 
 
-def test_two_purchases_told_at_once_qualify_once(app, a_member, a_friend, now):
+def test_two_purchases_told_at_once_qualify_once(app, a_member, a_friend, stores, now):
     friend = a_friend(a_member())
-    fact = Purchased(friend, 1, 10_000)
+    receipt = Receipt(stores["A"], "r-1", friend, 10_000, now)
+    (bought,) = purchases.record_receipts([receipt], now=now)
+    fact = Purchased(friend, bought.id, 10_000)
 
-    assert together(app, [lambda: referrals.qualify(fact, now=now)] * 8) == [None] * 8
+    assert together(app, [lambda: referrals.settle_by_fact(fact, now=now)] * 8) == [None] * 8
 
     assert count(PendingGrant) == 2
     assert wrong() == []
@@ -234,18 +236,19 @@ def test_one_purchase_drained_by_several_workers_is_told_once(app, a_member, a_f
     together(app, [lambda: reactions.drain(now=now)] * 6)
     db.session.rollback()
 
-    assert count(PendingGrant) == 2 and count(EventReaction) == 1
+    assert count(PendingGrant) == 2 and count(EventReaction) == 2
 
 
-def test_a_promise_keeps_the_version_of_the_setting_that_made_it(
-    a_member, a_friend, buys, now, tune
-):
-    tune("referral_hold_days", 0)
-    tune("referral_inviter_points", 70)
-    tune("referral_inviter_points", 80)
-    buys(a_friend(a_member()))
+@pytest.mark.covers("F1")
+def test_a_referral_keeps_the_version_it_was_made_under(a_member, a_friend, buys, now):
+    version = invitations_pay(purchase={"pending_days": 0})
+    friend = a_friend(a_member())
+    invitations_pay(purchase=(80, 0))
+    buys(friend)
     referrals.reward_due(now=now)
 
-    paid = rows(LedgerEntry.kind, LedgerEntry.delta_points, LedgerEntry.rule_version)
+    columns = (LedgerEntry.kind, LedgerEntry.delta_points, LedgerEntry.rule_version)
+    paid = rows(*columns, LedgerEntry.rule)
 
-    assert ("referral", 80, 2) in paid and ("referral_welcome", 50, 0) in paid
+    named = (version, f"邀请有礼@{version}")
+    assert ("referral", 100, *named) in paid and ("referral_welcome", 50, *named) in paid

@@ -87,7 +87,7 @@ def test_opening_a_shop_again_changes_nothing_that_was_tuned(now):
 def test_an_empty_shop_is_filled_with_the_demonstration_once(now):
     assert demo.fill(now=now) and not demo.fill(now=now)
 
-    assert shop.setting("demo") and shop.setting("referral_hold_days") == 0
+    assert shop.setting("demo")
     assert [code for (code,) in rows(Store.code, order=Store.id)] == ["A", "B"]
     assert {name for (name,) in rows(Staff.username)} == {"admin", "owner", "clerk-a", "clerk-b"}
     answer = staff.log_in(

@@ -27,7 +27,8 @@ def test_a_code_is_all_that_joining_takes(anybody):
     answer = log_in(anybody, "user-new")
 
     assert answer.status_code == 200
-    assert set(answer.json) == {"access_token", "expires_in_s", "joined", "member"}
+    told = {"access_token", "expires_in_s", "joined", "invitation", "gift", "member"}
+    assert set(answer.json) == told
     assert set(answer.json["member"]) == PROFILE
     assert (answer.json["joined"], answer.json["expires_in_s"]) == (True, 7200)
     assert answer.json["member"] | {"id": 0, "card_no": "", "joined_at": ""} == {

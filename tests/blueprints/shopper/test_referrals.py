@@ -29,8 +29,10 @@ def test_an_invite_code_and_its_picture_are_everybodys_own(as_shopper):
 
     mine, others = referral(one), referral(two)
 
-    assert set(mine) == {"invite_code", "wxacode_url", "invited", "rewarded", "pending"}
+    named = {"invite_code", "wxacode_url", "invited", "rewarded", "pending", "ladder", "rule"}
+    assert set(mine) == named
     assert mine == {
+        **mine,
         "invite_code": mine["invite_code"],
         "wxacode_url": f"/api/v1/wxacodes/{mine['invite_code']}.png",
         "invited": 0,
