@@ -30,6 +30,8 @@ KINDS = {
     "campaign": ("活动赠送", "Given by the shop"),
     "merge_out": ("并入另一会员", "Became part of another membership"),
     "merge_in": ("会员合并转入", "From a membership merged into this one"),
+    "task": ("完成任务", "A task was done"),
+    "task_back": ("退款后任务未达成，奖励收回", "A task's points taken back after a refund"),
     "undo_purchase": ("小票撤销", "A receipt undone"),
     "undo_refund": ("退款撤销，积分退回", "A refund undone, points returned"),
 }

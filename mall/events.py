@@ -142,6 +142,12 @@ class BenefitUseUndone(Fact):
     code: str
 
 
+@dataclass(frozen=True)
+class ReviewApproved(Fact):
+    kind = "review_approved"
+    review_id: int
+
+
 KINDS = {fact.kind: fact for fact in Fact.__subclasses__()}
 
 

@@ -16,6 +16,7 @@ from mall import (
     points,
     redemptions,
     referrals,
+    tasks,
     tier_gifts,
     tiers,
 )
@@ -68,6 +69,12 @@ ON: dict[type[Fact], list[Reaction]] = {
     UnitsGiven: [tell_gate_of_gift],
     TierChanged: [tier_gifts.give_for_tier],
 }
+for _looked_at in tasks.FACTS:
+    ON[_looked_at] = [*ON.get(_looked_at, []), tasks.advance_tasks]
+PAYING |= {tasks.advance_tasks}
+TOGETHER: dict[Reaction, Callable[..., None]] = {  # told of many facts at once where they can be
+    tasks.advance_tasks: tasks.advance_many,
+}
 
 
 def drain(*, now: datetime) -> int:
@@ -86,6 +93,7 @@ def drain(*, now: datetime) -> int:
     batch = db.session.scalars(waiting).all()
     paying = {earning.earn: earning.kinds(now=now), packs.welcome: packs.kinds()}
     paying[tiers.grow_by_fact] = tiers.kinds()
+    paying[tasks.advance_tasks] = tasks.kinds(now=now)
     told = [_to_tell(event, paying) for event in batch]
     db.session.rollback()
     try:
@@ -124,15 +132,30 @@ def _tell_together(told: list[Told], now: datetime) -> int:
         if not _alone(transaction):
             return 0
         paid = {each.fact.member_id for each in told if PAYING & set(each.reactions)}
+        counting = [each.fact for each in told if tasks.advance_tasks in each.reactions]
         locked = referrals.concerned(each.fact for each in told) | paid
+        locked |= tasks.concerned(counting)
         points.open_book(locked, now=now)  # sorted, before any of them
         fresh = _note([(each, reaction) for each in told for reaction in each.reactions], now)
         for each in told:
             for reaction in each.reactions:
-                if (each.id, reaction.__name__) in fresh:
+                if (each.id, reaction.__name__) in fresh and reaction not in TOGETHER:
                     reaction(each.fact, now=now)
+        _tell_at_once(told, fresh, now)
         _update([each.id for each in told], done_at=now)
     return len(told)
+
+
+def _tell_at_once(told: list[Told], fresh: set[tuple[int, str]], now: datetime) -> None:
+    """Those who take many facts at once, when everybody else has been told."""
+    for reaction, many in TOGETHER.items():
+        facts = [
+            each.fact
+            for each in told
+            if reaction in each.reactions and (each.id, reaction.__name__) in fresh
+        ]
+        if facts:
+            many(facts, now=now)
 
 
 def _alone(transaction: Transaction) -> bool:

@@ -7,7 +7,7 @@ left; so the parts of any sequence of refunds add up to the whole.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,18 @@ class Receipt:
             return 0
         lost = sum(_part(line.points, line, units) for line, units in self._units(gone))
         return (self.points - lost) * left_fen // items_left_fen
+
+    def fen_kept(self, places: Collection[int], gone: Mapping[str, int], left_fen: int) -> int:
+        """Money that stays of the lines at some places, where so much of all of it is left."""
+        items_left_fen = self.amount_fen - self.fen_of(gone)
+        if not items_left_fen:
+            return 0
+        kept = sum(
+            line.amount_fen - _part(line.amount_fen, line, units)
+            for place, (line, units) in enumerate(self._units(gone))
+            if place in places
+        )
+        return kept * left_fen // items_left_fen
 
     def growth_kept(self, left_fen: int) -> int:
         """Growth comes by money, so it goes by money."""

@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "make_ups_per_month": 3,
     "make_up_price_points": 20,
     "profile_fields": ["nickname", "gender", "birthday", "phone", "city"],  # a complete profile
+    "review_min_chars": 10,  # how long a review is at least, blanks not counted
     "undo_window_minutes": 30,  # how long a clerk can undo what they did; the manager always can
 }
 TIERS = (

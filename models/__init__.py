@@ -23,9 +23,11 @@ from models.profiles import ProfileChange
 from models.purchases import Purchase, Refund
 from models.redemptions import Redemption
 from models.referrals import CodeImage, Referral
+from models.reviews import Review
 from models.rewards import LimitCounter, Reward, StockMove
 from models.shop import CheckInLadder, CheckInRule, SettingChange, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
+from models.tasks import Task, TaskClaim, TaskMark, TaskVersion
 from models.tier_rules import (
     GrowthCount,
     TierGrant,
@@ -86,6 +88,7 @@ __all__ = [
     "Referral",
     "Refund",
     "RemindedLot",
+    "Review",
     "Reward",
     "SettingChange",
     "ShopSetting",
@@ -94,6 +97,10 @@ __all__ = [
     "StockMove",
     "Store",
     "Tally",
+    "Task",
+    "TaskClaim",
+    "TaskMark",
+    "TaskVersion",
     "Tier",
     "TierChange",
     "TierGrant",

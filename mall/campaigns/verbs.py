@@ -7,7 +7,6 @@ import sqlalchemy as sa
 
 from mall import clock, shop
 from mall.atomic import atomic
-from mall.campaigns.audience import audience
 from mall.errors import (
     AlreadyReviewed,
     NobodyChosen,
@@ -17,6 +16,7 @@ from mall.errors import (
     ReviewerIsAuthor,
 )
 from mall.idempotency import Answer, Key
+from mall.segments import audience
 from models import CampaignMember, PointsCampaign, db
 from models.base import insert, table_of
 

@@ -87,6 +87,18 @@ from mall.errors.rewards import (
     TierTooLow,
     TooManyUnits,
 )
+from mall.errors.tasks import (
+    LineUnknown,
+    PeriodFixed,
+    ReviewDecided,
+    ReviewKnown,
+    ReviewTooShort,
+    StepChanged,
+    TaskClaimed,
+    TaskGiftGone,
+    TaskMissed,
+    TaskUnfinished,
+)
 from mall.errors.tiers import (
     BaseTierFixed,
     BenefitExpired,
@@ -222,4 +234,14 @@ __all__ = [
     "TierRulePublished",
     "TierTaken",
     "UnknownTier",
+    "LineUnknown",
+    "PeriodFixed",
+    "ReviewDecided",
+    "ReviewKnown",
+    "ReviewTooShort",
+    "StepChanged",
+    "TaskClaimed",
+    "TaskGiftGone",
+    "TaskMissed",
+    "TaskUnfinished",
 ]

@@ -20,6 +20,7 @@ from models import (
     PointsReminder,
     Purchase,
     Redemption,
+    Review,
     TillAction,
     Voucher,
 )
@@ -36,6 +37,7 @@ MOVED: tuple[type[Base], ...] = (  # in the order of locks: vouchers before rede
     TillAction,
     PointsPayment,
     PointsReminder,
+    Review,
 )
 COUNTERS: tuple[tuple[type[Base], tuple[str, ...], str], ...] = (  # key beside the member; figure
     (LimitCounter, ("reward_id", "period"), "quantity"),
@@ -54,6 +56,8 @@ HANDLED = (
     "merges",
     "milestones_paid",
     "referrals",
+    "task_claims",
+    "task_marks",
     "tier_grants",
     "tier_standings",
 )

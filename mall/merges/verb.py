@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import benefits, checkins, points, tiers
+from mall import benefits, checkins, points, tasks, tiers
 from mall.atomic import Contended, atomic
 from mall.errors import AccountFrozen, MemberClosed
 from mall.events import Merged, record
@@ -76,6 +76,7 @@ def _move(book: Book, from_id: int, into_id: int, actor: str) -> None:
     points.change_hands(from_id, into_id)
     tiers.join(from_id, into_id, actor=actor, now=book.now)
     benefits.join(from_id, into_id, now=book.now)
+    tasks.join(from_id, into_id)
     add_counters(from_id, into_id)
     join_friends(from_id, into_id)  # before the promises: it may end some
     _move_pending(from_id, into_id)

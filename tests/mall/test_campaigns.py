@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from mall import campaigns, clock, merges, purchases
 from mall.campaigns import give
-from mall.campaigns.audience import audience
 from mall.errors import (
     AlreadyReviewed,
     NobodyChosen,
@@ -18,6 +17,7 @@ from mall.errors import (
     ReviewerIsAuthor,
 )
 from mall.purchases import Receipt
+from mall.segments import audience
 from models import Account, LedgerEntry, Member, PointsCampaign, db
 from tests.makers import a_key
 from tests.mall.books import DAY, balance, by_hand, count, entries, one, rows, said, wrong

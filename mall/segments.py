@@ -1,6 +1,6 @@
 """Who is in a segment. Every filter narrows it; none is everybody whose account is open."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
@@ -10,11 +10,12 @@ from mall import clock
 from models import Account, Member, Purchase
 
 
-def audience(filters: Mapping[str, Any]) -> sa.Select[Any]:
+def audience(filters: Mapping[str, Any], *, without: Collection[int] = ()) -> sa.Select[Any]:
     """Ids of members who meet all filters; days are the shop's, both ends included.
 
     `tiers`, `joined_from`, `joined_until`, `last_purchase_from`, `last_purchase_until`, `store_id`
-    (bought there), `city`, `gender`, `birthday_month`. Receipts that were undone are none.
+    (bought there), `city`, `gender`, `birthday_month`. Receipts that were undone are none, and so are
+    those named in `without`: who they were before these.
     """
     query = (
         sa.select(Member.id)
@@ -30,11 +31,13 @@ def audience(filters: Mapping[str, Any]) -> sa.Select[Any]:
     if "birthday_month" in filters:
         month = sa.extract("month", Member.birthday)
         query = query.where(month == filters["birthday_month"])
-    return _bought(query, filters)
+    return _bought(query, filters, without)
 
 
-def _bought(query: sa.Select[Any], filters: Mapping[str, Any]) -> sa.Select[Any]:
-    stands = Purchase.undone_at.is_(None)
+def _bought(
+    query: sa.Select[Any], filters: Mapping[str, Any], without: Collection[int]
+) -> sa.Select[Any]:
+    stands = Purchase.undone_at.is_(None) & Purchase.id.not_in(without)
     if "store_id" in filters:
         there = sa.select(Purchase.member_id)
         there = there.where(Purchase.store_id == filters["store_id"], stands)
