@@ -2,9 +2,18 @@
 
 from marshmallow import fields, validate
 
-from blueprints.contract import Out, business_day, moment
+from blueprints.contract import Body, Out, Pattern, business_day, moment, text, whole
 from mall import clock
 from models.tier_rules import PERIODS, WINDOWS
+
+MAX_USES = 1000
+
+
+class QuotaBody(Body):
+    code = fields.String(required=True, validate=Pattern(r"^[a-z0-9_-]{1,32}$"))
+    name = text(1, 32, required=True)
+    uses = whole(1, MAX_USES, required=True)
+    period = fields.String(required=True, validate=validate.OneOf(PERIODS))
 
 
 class QuotaOut(Out):

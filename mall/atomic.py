@@ -42,6 +42,7 @@ class Transaction:
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self.is_undone = False  # for certain
+        self.is_rehearsal = False
         self._after_commit: list[Callable[[], None]] = []
         self._after_refusal: list[Callable[[], None]] = []
 
@@ -123,6 +124,32 @@ def atomic() -> Iterator[Transaction]:
             transaction.refused()
         raise
     transaction.stands()
+
+
+@contextmanager
+def rehearsal() -> Iterator[Transaction]:
+    """A transaction that is undone at its end: what happens in it is seen by nobody and never stands."""
+    assert _current.get() is None, "what is rehearsed would undo what is not"
+    with turn_of(db.engine, within_s=TURN_S) as is_ours:
+        if not is_ours:
+            raise Unavailable()
+        transaction = _begin()
+        transaction.is_rehearsal = True
+        with _inside(transaction):
+            yield transaction
+        _undo()
+
+
+def is_rehearsal() -> bool:
+    """Whether what happens now will be undone: then nobody outside may be told of it."""
+    inside = _current.get()
+    return inside is not None and inside.is_rehearsal
+
+
+def end_reading() -> None:
+    """Let go of what was read; inside a transaction that is its own business."""
+    if _current.get() is None:
+        db.session.rollback()
 
 
 @contextmanager

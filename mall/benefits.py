@@ -29,6 +29,7 @@ from models.base import insert, table_of
 
 EXPIRED_AT_ONCE = 500
 EVER = "ever"
+MAX_MERGES = 100
 
 
 @dataclass(frozen=True)
@@ -258,6 +259,48 @@ def undo(use_id: int, *, clerk: Staff, key: Key, now: datetime) -> Answer:
         _move(row.benefit_id, 1)
         record(BenefitUseUndone(row.member_id, use_id, row.code), now=now)
         return key.store(200, use_view(_find_use(use_id)))
+
+
+def take_back(ref: str, *, now: datetime) -> int:
+    """Take back uses that a cause granted, as far as nobody has used them; answers how many.
+
+    Needs the account's lock. What went along with a merge of members is taken from where it went.
+    """
+    table, entry = table_of(Benefit), table_of(BenefitEntry).c
+    with atomic() as transaction:
+        granted = sa.select(entry.benefit_id, entry.delta_uses).where(
+            entry.kind == "granted", entry.ref == ref
+        )
+        found = transaction.execute(granted).one_or_none()
+        if found is None:
+            return 0
+        benefit_id = _moved_to(found.benefit_id)
+        row = transaction.execute(sa.select(table).where(table.c.id == benefit_id)).one()
+        gone: int = min(row.uses_left, found.delta_uses)
+        if not gone:
+            return 0
+        after = row.uses_left - gone
+        taken = _entry(row.id, row.member_id, "taken_back", -gone, after, ref, now)
+        statement = insert(BenefitEntry).values(**taken).on_conflict_do_nothing()
+        if transaction.execute(statement.returning(BenefitEntry.id)).scalar() is None:
+            return 0
+        _move(row.id, -gone)
+        return gone
+
+
+def _moved_to(benefit_id: int) -> int:
+    """Where the uses of a row are, after any number of merges."""
+    entry = table_of(BenefitEntry).c
+    for _ in range(MAX_MERGES):
+        into = sa.select(entry.benefit_id).where(
+            entry.kind == "granted", entry.ref == f"merge:{benefit_id}"
+        )
+        with atomic() as transaction:
+            found = transaction.execute(into).scalar()
+        if found is None:
+            return benefit_id
+        benefit_id = found
+    return benefit_id
 
 
 def join(from_id: int, into_id: int, *, now: datetime) -> None:

@@ -32,6 +32,7 @@ from mall import (
     tiers,
     vouchers,
 )
+from mall.atomic import rehearsal
 from mall.guards import skew
 from mall.job_runs import noted, runs
 
@@ -170,6 +171,12 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
 }
 
 
+ONLY_LOOKS: dict[str, Callable[[], int]] = {  # Redis undoes nothing
+    "keep-gates": gates.faults,
+    "watch-clocks": watch_clocks,
+}
+
+
 def schedules() -> list[dict[str, Any]]:
     """Every job with its schedule and its last run, as the console shows them."""
     last = runs()
@@ -227,9 +234,18 @@ commands = AppGroup("jobs", help="What is done without being asked.")
 
 @commands.command("run")
 @click.argument("name", type=click.Choice(list(JOBS)))
-def run_job(name: str) -> None:
+@click.option("--dry-run", is_flag=True, help="Print how much it would do; nothing stands.")
+def run_job(name: str, dry_run: bool) -> None:
     """Run one job and print how much it did."""
-    click.echo(noted(name, JOBS[name][0]))
+    click.echo(rehearse(name) if dry_run else noted(name, JOBS[name][0]))
+
+
+def rehearse(name: str) -> int:
+    """How much a job would do now. It does it, in a transaction that is undone."""
+    if name in ONLY_LOOKS:
+        return ONLY_LOOKS[name]()
+    with rehearsal():
+        return JOBS[name][0]()
 
 
 @commands.command("work")

@@ -10,7 +10,10 @@ from models.base import Id, Model, Points
 
 
 class Bundle(Model):
-    """A version of what is given together. `rewards` is `[{reward_id, quantity}]`."""
+    """A version of what is given together.
+
+    `rewards` is `[{reward_id, quantity}]`, `benefits` is `[{code, name, uses, period}]`.
+    """
 
     __tablename__ = "bundles"
     __table_args__ = (
@@ -25,6 +28,7 @@ class Bundle(Model):
     points: Mapped[Points]
     growth_value: Mapped[Points]
     rewards: Mapped[list[Any]]
+    benefits: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     published_by: Mapped[int | None] = mapped_column(sa.ForeignKey("staff.id"))
     published_at: Mapped[datetime]
 

@@ -17,6 +17,7 @@ from blueprints.contract import (
     whole,
 )
 from blueprints.pages import PageArgs, page, page_of
+from blueprints.tier_shapes import QuotaBody, QuotaOut
 from mall import bundles, clock
 from mall.redemptions import MAX_QUANTITY
 from models import Bundle
@@ -42,6 +43,9 @@ class BundleBody(Body):
         validate=validate.Length(max=MAX_REWARDS),
         load_default=list,
     )
+    benefits = fields.List(
+        fields.Nested(QuotaBody()), validate=validate.Length(max=MAX_REWARDS), load_default=list
+    )
 
 
 class BundleRewardOut(Out):
@@ -57,6 +61,7 @@ class BundleOut(Out):
     points = fields.Integer()
     growth_value = fields.Integer()
     rewards = fields.List(fields.Nested(BundleRewardOut))
+    benefits = fields.List(fields.Nested(QuotaOut))
     published_by = fields.Integer(allow_none=True)
     published_at = moment()
 

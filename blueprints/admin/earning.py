@@ -30,7 +30,7 @@ from models.earning import KINDS, TRIGGERS
 MAX_NAMES = 200
 MIN_PERCENT, MAX_PERCENT = 101, 10_000
 MAX_DAYS = 3_650
-CODE = [validate.Length(1, 32), Pattern(r"[^\s:]+", error="neither blanks nor colons")]
+CODE = [validate.Length(1, 32), Pattern(r"^[^\s:]+$", error="neither blanks nor colons")]
 
 bp = Blueprint("earning", __name__, description="What earns points")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import g, request
-from marshmallow import ValidationError, fields, validate, validates, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from blueprints.contract import (
     MAX_NUMBER,
@@ -24,25 +24,17 @@ from blueprints.contract import (
     whole,
 )
 from blueprints.pages import PageArgs, page, page_of
-from blueprints.tier_shapes import AdminTierOut, TierChangeOut, change_view
+from blueprints.tier_shapes import AdminTierOut, QuotaBody, TierChangeOut, change_view
 from mall import clock, tiers
 from mall.errors import IfMatchMissing, Malformed
 from models import TierChange, TierGrant, TierRule
-from models.tier_rules import PERIODS, POLICIES, WINDOWS
+from models.tier_rules import POLICIES, WINDOWS
 
 MAX_QUOTAS, MAX_TIERS = 20, 100
 MAX_PERCENT, MAX_HOURS, MAX_DAYS = 1000, 24 * 30, 3660
 DAYS_OF_GRACE = 366
-MAX_USES = 1000
 
 bp = Blueprint("tiers", __name__, description="Tiers, their rules and benefits")
-
-
-class QuotaBody(Body):
-    code = fields.String(required=True, validate=Pattern(r"^[a-z0-9_-]{1,32}$"))
-    name = text(1, 32, required=True)
-    uses = whole(1, MAX_USES, required=True)
-    period = fields.String(required=True, validate=validate.OneOf(PERIODS))
 
 
 class TierFields(Body):
@@ -62,10 +54,11 @@ class TierFields(Body):
     gift_each_time = YesOrNo()
     quotas = fields.List(fields.Nested(QuotaBody()), validate=validate.Length(max=MAX_QUOTAS))
 
-    @validates("quotas")
-    def each_code_once(self, value: list[dict], **_: Any) -> None:
-        if len({quota["code"] for quota in value}) < len(value):
-            raise ValidationError("each code once")
+    @validates_schema
+    def each_code_once(self, data: dict, **_: Any) -> None:
+        quotas = data.get("quotas", [])
+        if len({quota["code"] for quota in quotas}) < len(quotas):
+            raise ValidationError("each code once", "quotas")
 
 
 class NewTier(TierFields):

@@ -7,6 +7,7 @@ from sqlalchemy.orm import joinedload
 
 from blueprints.contract import Blueprint, Out, moment
 from blueprints.pages import PageArgs, page, page_of
+from blueprints.tier_shapes import QuotaOut
 from mall import clock
 from models import GivenBundle
 
@@ -25,6 +26,7 @@ class GiftOut(Out):
     points = fields.Integer()
     growth_value = fields.Integer()
     rewards = fields.List(fields.Nested(GiftRewardOut))
+    benefits = fields.List(fields.Nested(QuotaOut))
     state = fields.String(validate=validate.OneOf(["given", "taken_back"]))
     given_at = moment()
 
@@ -47,6 +49,7 @@ def _gift(gift: GivenBundle) -> dict:
         "points": bundle.points,
         "growth_value": bundle.growth_value,
         "rewards": bundle.rewards,
+        "benefits": bundle.benefits,
         "state": gift.state,
         "given_at": clock.rfc3339(gift.given_at),
     }

@@ -8,13 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import tiers
+from mall import benefits, tiers
 from mall.atomic import atomic
 from mall.bundles.rules import in_force
 from mall.bundles.units import Unit, hand_out, lock_shelf
 from mall.events import BundleGiven, record_many
 from mall.points import Book, Cause
-from mall.tiers import Growth
+from mall.tiers import Growth, Quota
 from models import Bundle, GivenBundle
 from models.base import insert, table_of
 
@@ -48,6 +48,7 @@ class Given:
     points: int = 0
     growth_value: int = 0
     units: int = 0
+    uses: int = 0
 
 
 @dataclass(eq=False)
@@ -64,6 +65,14 @@ class _Part:
         who = self.gift.member_id
         items = self.bundle.rewards
         return [Unit(who, item["reward_id"], item["quantity"], self.id) for item in items]
+
+    @property
+    def benefits(self) -> list[benefits.Grant]:
+        who = self.gift.member_id
+        return [
+            benefits.Grant(who, Quota(**item), benefit_ref(self.id, item["code"]))
+            for item in self.bundle.benefits
+        ]
 
     @property
     def cause(self) -> Cause:
@@ -86,8 +95,14 @@ class _Part:
         if self.state != GIVEN:
             return Given(self.gift, self.state, name=bundle.name)
         units = sum(unit.quantity for unit in self.units)
-        parts = (bundle.name, bundle.points, bundle.growth_value, units)
+        uses = sum(item["uses"] for item in bundle.benefits)
+        parts = (bundle.name, bundle.points, bundle.growth_value, units, uses)
         return Given(self.gift, GIVEN, self.id, *parts)
+
+
+def benefit_ref(gift_id: int, code: str) -> str:
+    """The cause of uses that a gift gives."""
+    return f"bundle:{gift_id}:{code}"
 
 
 def give_many(gifts: Sequence[Gift], *, book: Book, now: datetime) -> list[Given]:
@@ -152,6 +167,7 @@ def _write(parts: Sequence[_Part], shelf: dict[int, Any], book: Book, now: datet
     for part in parts:
         book.earn(part.gift.member_id, part.bundle.points, part.cause)
     tiers.grow_many([part.growth for part in parts], now=now)
+    benefits.grant_many([grant for part in parts for grant in part.benefits], now=now)
     facts = [BundleGiven(part.gift.member_id, part.id, part.bundle.code) for part in parts]
     record_many(facts, now=now)
     hand_out([unit for part in parts for unit in part.units], shelf, now)

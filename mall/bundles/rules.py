@@ -33,9 +33,12 @@ def publish(values: dict[str, Any], *, staff_id: int, key: Key, now: datetime) -
 
 def _check(values: dict[str, Any]) -> None:
     """Refuse an empty bundle, and rewards that can't be given."""
-    items = values["rewards"]
-    if not (values["points"] or values["growth_value"] or items):
-        raise Malformed(errors={"points": ["a bundle needs points, growth or rewards"]})
+    items, benefits = values["rewards"], values["benefits"]
+    if not (values["points"] or values["growth_value"] or items or benefits):
+        needs = "a bundle needs points, growth, rewards or benefits"
+        raise Malformed(errors={"points": [needs]})
+    if len({each["code"] for each in benefits}) != len(benefits):
+        raise Malformed(errors={"benefits": ["each benefit once"]})
     ids = [item["reward_id"] for item in items]
     query = sa.select(Reward.id).where(Reward.id.in_(ids), Reward.kind.in_(GIVABLE))
     with atomic() as transaction:
@@ -46,8 +49,8 @@ def _check(values: dict[str, Any]) -> None:
 
 
 def view(bundle: Bundle) -> dict[str, Any]:
-    names = ("id", "code", "version", "name", "points", "growth_value", "rewards", "published_by")
-    shown = {name: getattr(bundle, name) for name in names}
+    names = ("id", "code", "version", "name", "points", "growth_value", "rewards", "benefits")
+    shown = {name: getattr(bundle, name) for name in (*names, "published_by")}
     return {**shown, "published_at": clock.rfc3339(bundle.published_at)}
 
 

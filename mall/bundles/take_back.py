@@ -1,4 +1,4 @@
-"""Take a bundle back: points and growth whatever became of them, vouchers that nobody has used."""
+"""Take a bundle back: points and growth whatever became of them, vouchers and benefits nobody has used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import limits, rewards, tiers, vouchers
+from mall import benefits, limits, rewards, tiers, vouchers
 from mall.atomic import atomic
+from mall.bundles.give import benefit_ref
 from mall.events import RedemptionCancelled, record_many
 from mall.points import Book, Cause
 from mall.tiers import Growth
@@ -18,7 +19,7 @@ from models.base import table_of
 
 @dataclass(frozen=True)
 class TakenBack:
-    """What came back of a gift: points (and what is owed of them), growth, units nobody had used."""
+    """What came back of a gift: points (and what is owed of them), growth, what nobody had used."""
 
     id: int
     points: int
@@ -26,6 +27,7 @@ class TakenBack:
     growth_value: int
     units: int
     units_used: int
+    uses: int
 
 
 def take_back(
@@ -45,9 +47,11 @@ def take_back(
         trades = _trades(gift)
         free = [trade for trade in trades if _void(trade, now)]
         _put_back(free, now)
+        refs = [benefit_ref(gift.id, item["code"]) for item in gift.benefits]
+        uses = sum(benefits.take_back(ref, now=now) for ref in refs)
     units = sum(trade.quantity for trade in free)
     used = sum(trade.quantity for trade in trades) - units
-    return TakenBack(gift.id, points, debt, gift.growth_value, units, used)
+    return TakenBack(gift.id, points, debt, gift.growth_value, units, used, uses)
 
 
 def _turn(ref_kind: str, ref_id: str, now: datetime) -> Any:
@@ -62,8 +66,10 @@ def _turn(ref_kind: str, ref_id: str, now: datetime) -> Any:
         ).scalar()
         if turned is None:
             return None
-        columns = (table.c.id, table.c.member_id, bundle.c.points, bundle.c.growth_value)
-        query = sa.select(*columns).join(bundle, bundle.c.id == table.c.bundle_id)
+        parts = (bundle.c.points, bundle.c.growth_value, bundle.c.benefits)
+        query = sa.select(table.c.id, table.c.member_id, *parts).join(
+            bundle, bundle.c.id == table.c.bundle_id
+        )
         return transaction.execute(query.where(table.c.id == turned)).one()
 
 

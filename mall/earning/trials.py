@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall import clock, shop, tiers
-from mall.atomic import atomic
+from mall.atomic import atomic, end_reading
 from mall.earning.award import Meter, buyers, decide, with_tiers
 from mall.earning.engine import Bill, Buyer
 from mall.earning.rules import EVENT, Rule, in_force, in_order, read
@@ -144,7 +144,7 @@ def _receipts(first: date, last: date) -> Iterator[Sequence[Any]]:
         part = query if reached is None else query.where(place > reached)
         rows = db.session.execute(part.order_by(Purchase.paid_at, Purchase.id).limit(READ_AT_ONCE))
         found = rows.all()
-        db.session.rollback()
+        end_reading()
         if not found:
             return
         yield found

@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from mall import limits
-from mall.atomic import atomic
+from mall.atomic import atomic, end_reading
 from mall.guards import stock
 from models import GateMark, LimitCounter, Reward, db
 
@@ -47,7 +47,7 @@ def _due() -> list[sa.Row[int, str, bool]]:
         .limit(CHECKED_AT_ONCE)
     )
     rows = list(db.session.execute(query))
-    db.session.rollback()
+    end_reading()
     return rows
 
 

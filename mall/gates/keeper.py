@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall import clock
-from mall.atomic import atomic
+from mall.atomic import atomic, end_reading
 from mall.errors import MallError
 from mall.events import RedemptionCancelled, UnitsGiven
 from mall.gates import counts
@@ -83,7 +83,7 @@ def _batches() -> Iterator[list[int]]:
     for _ in range(MAX_BATCHES):
         query = sa.select(Reward.id).where(Reward.id > last).order_by(Reward.id)
         reward_ids = list(db.session.scalars(query.limit(READ_AT_ONCE)))
-        db.session.rollback()
+        end_reading()
         if not reward_ids:
             return
         yield reward_ids
@@ -107,6 +107,19 @@ def _keep_batch(reward_ids: list[int], *, route: str, server: str, now: datetime
             seen[reward_id] = view
     _despite(lambda: _note(seen.values(), now))
     _rebuild(failing, there)
+
+
+def faults() -> int:
+    """How many gates a round would see to: leases to be ended, units to be corrected or rebuilt."""
+    found = 0
+    server = stock.server()
+    for reward_ids in _batches():
+        marks, there = _marks(reward_ids), stock.look_many(reward_ids, leases=LEASES_READ)
+        for reward_id, truth in _truths(reward_ids, there).items():
+            gate = there.get(reward_id)
+            view = View(reward_id, gate, truth, marks.get(reward_id), server)
+            found += bool(view.fault() or (gate is not None and gate.is_overdue))
+    return found
 
 
 def _despite(act: Callable[[], Any]) -> None:
@@ -238,7 +251,7 @@ def _truths(reward_ids: Sequence[int], there: dict[int, Gate]) -> dict[int, Trut
 def _marks(reward_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     query = sa.select(GateMark.__table__).where(GateMark.reward_id.in_(reward_ids))
     rows = db.session.execute(query).mappings().all()
-    db.session.rollback()
+    end_reading()
     return {row["reward_id"]: dict(row) for row in rows}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall import metrics, points
-from mall.atomic import atomic
+from mall.atomic import atomic, end_reading
 from mall.errors import NotFound, StillWrong
 from mall.idempotency import Answer, Key
 from mall.ledger.checks import (
@@ -52,7 +52,7 @@ OWNERS: dict[str, Any] = {  # whose account a wrong row of a kind concerns
 def prove(*, now: datetime) -> dict[str, Any]:
     """Verify; what is wrong is noted as an alarm, and its account can't spend from then on."""
     proof = verify()
-    db.session.rollback()
+    end_reading()
     for _, found in groupby(proof["mismatches"], key=itemgetter("check")):
         for some in _batched({each["id"]: each for each in found}.values()):
             _raise(some, now)

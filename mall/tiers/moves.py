@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from mall.atomic import atomic
 from mall.events import TierChanged, record_many
 from mall.tiers.ladder import rank
-from models import Account, GrowthEntry, Merge, Tier, TierChange, TierGrant, TierStanding
+from models import Account, GrowthEntry, Merge, Tier, TierChange, TierGrant, TierStanding, db
 from models.base import insert, table_of
 
 MERGED = MERGE_OUT, MERGE_IN = ("merge_out", "merge_in")  # growth that changed hands
@@ -171,7 +171,6 @@ def counted(
         query = query.where(at >= since)
     if until is not None:
         query = query.where(at < until)
-    with atomic() as transaction:
-        rows = transaction.execute(query.group_by(owner)).all()
+    rows = db.session.execute(query.group_by(owner)).all()
     found = {row.member_id: int(row.value) for row in rows}
     return {member_id: found.get(member_id, 0) for member_id in member_ids}

@@ -11,8 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall import clock
-from mall.atomic import atomic
-from models import TierRule
+from models import TierRule, db
 
 FEN_PER_YUAN = 100
 PERCENT = 100
@@ -139,8 +138,7 @@ def of_row(row: Any) -> Rules:
 def row_in_force() -> Any:
     """The newest version that has taken effect; None in a shop that has not opened."""
     query = sa.select(TierRule.__table__).where(TierRule.applied_at.is_not(None))
-    with atomic() as transaction:
-        return transaction.execute(query.order_by(TierRule.version.desc()).limit(1)).one_or_none()
+    return db.session.execute(query.order_by(TierRule.version.desc()).limit(1)).one_or_none()
 
 
 def in_force() -> Rules:

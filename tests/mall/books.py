@@ -32,9 +32,14 @@ MOMENT = timedelta(microseconds=1)
 
 
 def rows(*columns: Any, where: Any = (), order: Any = None) -> list[tuple[Any, ...]]:
-    """Rows as they stand now, not as this session once saw them."""
+    """Rows as they stand now, not as this session once saw them, in the order they were written.
+
+    Without an ORDER BY, PostgreSQL answers in whatever order its pages happen to hold."""
     db.session.rollback()
     query = sa.select(*columns).where(*where)
+    model = getattr(columns[0], "class_", None)
+    if order is None and hasattr(model, "id"):
+        order = model.id
     if order is not None:
         query = query.order_by(order)
     return [tuple(row) for row in db.session.execute(query)]

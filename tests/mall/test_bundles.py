@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from mall import bundles, clock, jobs, points, vouchers
+from mall import benefits, bundles, clock, jobs, merges, points, vouchers
 from mall.atomic import atomic
 from mall.bundles import Gift
 from mall.errors import Malformed
@@ -45,7 +45,8 @@ WELCOME = "welcome"
 @pytest.fixture
 def a_bundle(hired):
     def make(code=WELCOME, **parts):
-        values = {"code": code, "name": "新人礼", "points": 0, "growth_value": 0, "rewards": []}
+        values = {"code": code, "name": "新人礼", "points": 0, "growth_value": 0}
+        values |= {"rewards": [], "benefits": []}
         who = hired["admin"]
         key = a_key(route="bundles")
         return said(bundles.publish({**values, **parts}, staff_id=who, key=key, now=clock.now()))
@@ -292,3 +293,54 @@ def test_gates_without_redis_are_right_later(a_member, a_shelf, a_bundle, dead_r
     jobs.drain_events()
 
     assert gate(reward) == (4, 0) and stock.look(reward).leases == 0
+
+
+# benefits
+
+
+TRIAL = {"code": "trial", "name": "试用", "uses": 3, "period": "ever"}
+
+
+def uses_left(member):
+    return [each["uses_left"] for each in benefits.usable(member, now=clock.now())]
+
+
+@pytest.mark.covers("H1")
+def test_uses_of_benefits_are_given_with_the_rest_and_go_back_as_far_as_they_are_left(
+    a_member, a_bundle, hired
+):
+    member = a_member()
+    a_bundle(points=5, benefits=[TRIAL])
+    give(gift(member))
+    given = uses_left(member)
+    who, key = clerk(hired["clerk-a"]), a_key(route="use")
+    benefits.use("trial", member, clerk=who, key=key, now=clock.now())
+
+    back = take_back("1", member)
+
+    assert given == [3] and (back.uses, uses_left(member)) == (2, [0]) and wrong() == []
+    assert take_back("1", member) is None and uses_left(member) == [0]
+
+
+def test_where_one_unit_is_missing_no_benefit_is_given_either(a_member, a_bundle, a_shelf):
+    member, shelf = a_member(), a_shelf(units=1)
+    a_bundle(rewards=contents(shelf, quantity=2), benefits=[TRIAL])
+
+    assert give(gift(member)) == ["sold_out"] and uses_left(member) == []
+
+
+def test_benefits_that_went_along_with_a_merge_are_taken_back_where_they_are(a_member, a_bundle):
+    old, new = a_member(), a_member()
+    a_bundle(benefits=[TRIAL])
+    give(gift(old))
+    key = a_key(route="merge")
+    merges.merge(new, old, "同一人", actor="staff:1", key=key, now=clock.now())
+
+    back = take_back("1", new)
+
+    assert back.uses == 3 and uses_left(new) == [0] and wrong() == []
+
+
+def test_a_bundle_names_each_benefit_once(a_bundle):
+    with pytest.raises(Malformed):
+        a_bundle(benefits=[TRIAL, TRIAL])

@@ -21,7 +21,14 @@ def noon(day):
 @pytest.fixture
 def a_bundle(hired):
     def make(code, points, **parts):
-        values = {"code": code, "name": "礼包", "points": points, "growth_value": 0, "rewards": []}
+        values = {
+            "code": code,
+            "name": "礼包",
+            "points": points,
+            "growth_value": 0,
+            "rewards": [],
+            "benefits": [],
+        }
         who = hired["admin"]
         bundles.publish({**values, **parts}, staff_id=who, key=a_key(route=code), now=clock.now())
 

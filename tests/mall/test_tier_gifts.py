@@ -18,7 +18,7 @@ def gifted(shop):
     """A shop whose silver and gold tiers give points; tiers are kept for thirty days."""
     for code, points in (("silver", 11), ("gold", 22)):
         parts = {"code": f"to-{code}", "name": "升级礼", "points": points}
-        values = {"growth_value": 0, "rewards": [], **parts}
+        values = {"growth_value": 0, "rewards": [], "benefits": [], **parts}
         who = {"staff_id": shop.admin, "key": a_key(route="bundles")}
         said(bundles.publish(values, **who, now=JAN))
         tune(shop, code, gift_bundle=f"to-{code}")

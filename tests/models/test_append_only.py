@@ -7,12 +7,24 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
 
-from mall import clock, purchases, redemptions, refunds, transfers
+from mall import (
+    benefits,
+    clock,
+    payments,
+    purchases,
+    redemptions,
+    refunds,
+    tiers,
+    transfers,
+)
 from mall.purchases import Receipt
+from mall.tiers import Quota
 from models import Member, db
 from tests.makers import a_key
-from tests.mall.books import ask, by_hand, clerk, said, wrong
+from tests.mall.books import ask, balance, book_of, by_hand, clerk, said, spend, wrong
 
+PAYS = {"active": True, "rate_points": 100, "rate_fen": 100, "min_bill_fen": 0}
+PAYS |= {"max_percent": 30, "step_points": 100, "most_points": None, "note": ""}
 TABLES = (
     "ledger_entries",
     "lot_uses",
@@ -21,21 +33,34 @@ TABLES = (
     "debt_entries",
     "refunds",
     "transfers",
+    "tier_changes",
+    "benefit_entries",
+    "payment_returns",
 )
 
 
 @pytest.fixture
 def written(a_member, a_reward, stores, hired, tune):
     """A row or more in each of them."""
-    member, now = a_member(points=100), clock.now()
-    receipt = Receipt(stores["A"], "r-1", member, 10_000, now)
+    member, now = a_member(points=200), clock.now()
+    receipt = Receipt(stores["A"], "r-1", member, 20_000, now)
     bought = said(purchases.record_one(receipt, key=a_key(), now=now))["id"]
     redemptions.redeem(ask(member, a_reward(price_points=10).id), now=now)
     tune("transfer_points_per_day", 1000)
     friend = db.session.get_one(Member, a_member()).card_no
     transfers.transfer(member, friend, 100, key=a_key(route="transfer"), now=now)
     who = clerk(hired["clerk-a"])
-    refunds.refund(bought, 10_000, clerk=who, key=a_key(route="refund"), now=now)
+    quota = Quota("trial", "试用", 1, "month")
+    with book_of(member):
+        benefits.grant_many([benefits.Grant(member, quota, "test:1")], now=now)
+    payments.publish(PAYS, staff_id=None, key=a_key(route="rules"), now=now)
+    bill = payments.Bill(stores["A"], who.id, member, "r-1", 10_000)
+    payments.pay(bill, 100, key=a_key(route="pay"), now=now)
+    spend(member, balance(member), "all that is left")
+    refunds.refund(bought, 20_000, clerk=who, key=a_key(route="refund"), now=now)
+    tiers.grants.grant(
+        *(member, "gold"), until=None, reason="补偿", staff_id=who.id, key=a_key(), now=now
+    )
 
 
 def content(table):

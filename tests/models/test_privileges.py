@@ -24,6 +24,9 @@ TABLES = (
     "debt_entries",
     "refunds",
     "transfers",
+    "tier_changes",
+    "benefit_entries",
+    "payment_returns",
 )
 
 

@@ -67,7 +67,6 @@ def test_the_earning_rule_in_force_is_listed_with_its_version(admin):
         "trigger": "purchase",
         "priority": 0,
         "active": True,
-        "growth_per_yuan": 1,
         "terms": {"rate": {"points": 1, "per_fen": 100, "rounding": "full_units"}},
         "state": "published",
         "published_by": None,
