@@ -1,11 +1,12 @@
 """The demo shop: two stores, staff with known passwords, a shelf of rewards. With the sandbox only."""
 
+import json
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from mall import rewards, shop, staff, stores
+from mall import messages, rewards, shop, staff, stores
 from mall.atomic import atomic
 from mall.idempotency import Key
 from models import Store, db
@@ -76,6 +77,40 @@ REWARDS: tuple[dict[str, Any], ...] = (
 )
 
 
+WORDS: dict[str, tuple[str, str, str, str]] = {
+    "welcome": (
+        "欢迎加入",
+        "{nickname}，你好！你已成为{tier_name}，每日签到、消费都能攒积分。",
+        "Welcome",
+        "Hello {nickname}, you are a {tier_name} now. Sign in daily and earn points on every purchase.",
+    ),
+    "thanks": (
+        "谢谢光临",
+        "本次在{store_name}消费{amount_yuan}元，获得{points}积分，现有{balance}积分。",
+        "Thank you",
+        "¥{amount_yuan} at {store_name} earned you {points} points. You have {balance} now.",
+    ),
+    "birthday": (
+        "生日快乐",
+        "{nickname}，生日快乐！{gift_name}已放入你的卡包。",
+        "Happy birthday",
+        "Happy birthday, {nickname}! Your gift is waiting: {gift_name}.",
+    ),
+    "tier_up": (
+        "恭喜升级",
+        "{nickname}，你已从{tier_before_name}升为{tier_name}，新权益即刻可用。",
+        "Congratulations",
+        "{nickname}, you rose from {tier_before_name} to {tier_name}. New benefits are yours at once.",
+    ),
+    "points_expiring": (
+        "积分即将到期",
+        "你有{points}积分将于{expires_on}到期，去积分商城看看吧。",
+        "Points end soon",
+        "{points} of your points end on {expires_on}. See what they buy in the mall.",
+    ),
+}
+
+
 def fill(*, now: datetime) -> bool:
     """Fill an empty shop with the demonstration; False where it has been filled already."""
     if db.session.scalar(sa.select(Store.id).limit(1)) is not None:
@@ -101,7 +136,17 @@ def fill(*, now: datetime) -> bool:
         ]
         for sort, reward in enumerate(REWARDS):
             _stock({**reward, "sort": sort}, staff_id=hired[0], now=now)
+        for occasion, words in WORDS.items():
+            _write(occasion, words, staff_id=hired[0], now=now)
     return True
+
+
+def _write(occasion: str, words: tuple[str, ...], *, staff_id: int, now: datetime) -> None:
+    texts = dict(zip(messages.TEXTS, words, strict=True))
+    values = {"occasion": occasion, "is_on": True, **texts}
+    drafted = messages.draft(values, staff_id=staff_id, key=_key("template"), now=now)
+    id_ = json.loads(drafted.body)["id"]
+    messages.publish(id_, staff_id=staff_id, key=_key("template"), now=now)
 
 
 def _stock(fields: dict[str, Any], *, staff_id: int, now: datetime) -> None:

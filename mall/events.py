@@ -129,6 +129,14 @@ class TierChanged(Fact):
 
 
 @dataclass(frozen=True)
+class PointsReminded(Fact):
+    """Points of a member end soon, and they are to be told."""
+
+    kind = "points_reminded"
+    reminder_id: int
+
+
+@dataclass(frozen=True)
 class BenefitUsed(Fact):
     kind = "benefit_used"
     use_id: int

@@ -12,6 +12,7 @@ from mall import (
     bundles,
     earning,
     events,
+    messages,
     packs,
     points,
     redemptions,
@@ -22,9 +23,11 @@ from mall import (
 )
 from mall.atomic import Transaction, atomic, end_reading, is_rehearsal
 from mall.events import (
+    BundleGiven,
     CheckedIn,
     Fact,
     Joined,
+    PointsReminded,
     Purchased,
     Redeemed,
     RedemptionCancelled,
@@ -62,14 +65,16 @@ Reaction = Callable[..., None]
 PAYING: set[Reaction] = {earning.earn, packs.welcome}
 PAYING |= {tiers.grow_by_fact, tiers.undo_by_fact, tier_gifts.give_for_tier}
 ON: dict[type[Fact], list[Reaction]] = {
-    Joined: [packs.welcome, earning.earn],
+    Joined: [packs.welcome, earning.earn, messages.write],
     CheckedIn: [earning.earn, tiers.grow_by_fact],
     Redeemed: [earning.earn, tiers.grow_by_fact],
     VoucherUsed: [earning.earn],
-    Purchased: [referrals.qualify],
+    Purchased: [referrals.qualify, messages.write],
     RedemptionCancelled: [tell_gate, tiers.undo_by_fact],
     UnitsGiven: [tell_gate_of_gift],
-    TierChanged: [tier_gifts.give_for_tier],
+    TierChanged: [tier_gifts.give_for_tier, messages.write],
+    BundleGiven: [messages.write],
+    PointsReminded: [messages.write],
 }
 for _looked_at in tasks.FACTS:
     ON[_looked_at] = [*ON.get(_looked_at, []), tasks.advance_tasks]
@@ -94,8 +99,12 @@ def drain(*, now: datetime) -> int:
     )
     batch = db.session.scalars(waiting).all()
     paying = {earning.earn: earning.kinds(now=now), packs.welcome: packs.kinds()}
+<<<<<<< HEAD
     paying[tiers.grow_by_fact] = tiers.kinds()
     paying[tasks.advance_tasks] = tasks.kinds(now=now)
+=======
+    paying |= {tiers.grow_by_fact: tiers.kinds(), messages.write: messages.kinds()}
+>>>>>>> door
     told = [_to_tell(event, paying) for event in batch]
     end_reading()
     try:

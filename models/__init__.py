@@ -16,6 +16,7 @@ from models.holds import Hold
 from models.jobs import JobRun
 from models.members import Member
 from models.merges import Merge
+from models.messages import Message, MessageTemplate
 from models.metrics import Tally
 from models.payments import PaymentReturn, PaymentRule, PointsPayment
 from models.points import Account, LedgerEntry, Lot, LotUse, PendingGrant, PointsAdjustment
@@ -73,6 +74,8 @@ __all__ = [
     "Member",
     "MemberCodeUse",
     "Merge",
+    "Message",
+    "MessageTemplate",
     "MilestonePaid",
     "Outage",
     "PaymentReturn",

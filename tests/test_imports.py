@@ -43,6 +43,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "packs",
         "tier_gifts",
         "reviews",
+        "messages",
     ),
     ("tasks",),
     ("login", "scans", "imports", "ledger", "demo", "undo", "merges", "assets", "campaigns"),

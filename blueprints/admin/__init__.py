@@ -13,6 +13,7 @@ from blueprints.admin import (
     ledger,
     members,
     merges,
+    messages,
     payments,
     profiles,
     purchases,
@@ -45,6 +46,7 @@ for child in (
     expiry,
     payments,
     tiers,
+    messages,
     jobs,
 ):
     bp.register_blueprint(child.bp)

@@ -7,6 +7,7 @@ from blueprints.shopper import (
     checkins,
     gifts,
     members,
+    messages,
     points,
     purchases,
     redemptions,
@@ -30,5 +31,6 @@ for child in (
     assets,
     purchases,
     tiers,
+    messages,
 ):
     bp.register_blueprint(child.bp)

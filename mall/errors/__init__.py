@@ -31,6 +31,7 @@ from mall.errors.members import (
     PhoneTaken,
 )
 from mall.errors.merges import AlreadyMerged, SameMember
+from mall.errors.messages import TemplatePublished, TemplateUnready
 from mall.errors.payments import (
     BillTooSmall,
     ItemsNotOnReceipt,
@@ -224,6 +225,8 @@ __all__ = [
     "ReceiptRecorded",
     "ShareTooSmall",
     "StepNotWhole",
+    "TemplatePublished",
+    "TemplateUnready",
     "BaseTierFixed",
     "BenefitExpired",
     "BenefitUseKnown",

@@ -14,6 +14,7 @@ from models import (
     GivenBundle,
     Hold,
     LimitCounter,
+    Message,
     PendingGrant,
     PointsAdjustment,
     PointsPayment,
@@ -37,7 +38,11 @@ MOVED: tuple[type[Base], ...] = (  # in the order of locks: vouchers before rede
     TillAction,
     PointsPayment,
     PointsReminder,
+<<<<<<< HEAD
     Review,
+=======
+    Message,
+>>>>>>> door
 )
 COUNTERS: tuple[tuple[type[Base], tuple[str, ...], str], ...] = (  # key beside the member; figure
     (LimitCounter, ("reward_id", "period"), "quantity"),

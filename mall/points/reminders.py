@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from mall import clock, expiry_policies
 from mall.atomic import atomic
+from mall.events import PointsReminded, record_many
 from mall.points.account import read_accounts
 from models import Account, Lot, PointsReminder, RemindedLot
 from models.base import insert
@@ -104,4 +105,6 @@ def _remind(lots: Sequence[Any], step_days: int, day: date, version: int, now: d
             for lot in mine
         ]
         transaction.execute(insert(RemindedLot), about)
+        facts = [PointsReminded(row["member_id"], id_) for id_, row in zip(ids, rows, strict=True)]
+        record_many(facts, now=now)
     return len(rows)

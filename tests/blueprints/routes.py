@@ -34,6 +34,13 @@ TIER = {
     "early_access_hours": 1,
     "quotas": [QUOTA],
 }
+TEMPLATE = {
+    "occasion": "thanks",
+    "title_zh": "谢谢光临",
+    "body_zh": "{nickname}，本次消费获得{points}积分",
+    "title_en": "Thank you",
+    "body_en": "{nickname}, you earned {points} points",
+}
 TIER_RULE = {
     "growth_per_yuan": 1,
     "growth_per_visit": 1,
@@ -195,6 +202,10 @@ CALLS = (
     Call("POST", "/admin/tier-grants/1/revocation", "admin", {}),
     Call("POST", "/clerk/benefits/trial/use", "clerk", {"member_id": 1}),
     Call("POST", "/clerk/benefit-uses/1/undo", "clerk", {}),
+    Call("POST", "/admin/message-templates", "admin", TEMPLATE),
+    Call("PATCH", "/admin/message-templates/999", "admin", {"title_zh": "欢迎"}, keyed=False),
+    Call("POST", "/admin/message-templates/999/publication", "admin", {}),
+    Call("POST", "/me/messages/reads", "shopper", {"last_id": 1}),
     Call("POST", "/admin/outages", "admin", {"day": "2020-01-01", "note": "机房断电"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mall import clock, idempotency, shop
 from models import Alarm, IdempotencyKey, Member, Redemption, db
-from tests.blueprints.routes import CALLS, FILES, REWARD
+from tests.blueprints.routes import CALLS, FILES, REWARD, TEMPLATE
 from tests.makers import grant
 from tests.mall.books import by_hand
 
@@ -88,6 +88,17 @@ class Scenario:
         body = {"draft_ids": [draft], "first_day": "2026-01-01", "last_day": "2026-01-02"}
         other = {**body, "last_day": "2026-01-03"}
         return self.shop["admin"], "/admin/earning-rules/back-tests", body, other
+
+    def template(self):
+        body = {**TEMPLATE, "is_on": False}
+        return self.shop["admin"], "/admin/message-templates", body, TEMPLATE
+
+    def template_publication(self):
+        draft = self.shop["admin"].post("/admin/message-templates", TEMPLATE).json["id"]
+        return self.shop["admin"], f"/admin/message-templates/{draft}/publication", {}, None
+
+    def reading(self):
+        return self.shop["shopper"], "/me/messages/reads", {"last_id": 1}, {"last_id": 2}
 
     def redemption(self):
         body = {"reward_id": self.shop["rewards"][0].id, "quantity": 1}

@@ -36,7 +36,15 @@ LARGEST = {
     "grace_days": 366,
 }
 SMALLEST = {"percent": 101, "points_percent": 100}
-IDS = ("reward_id", "store_id", "member_id", "from_member_id", "draft_ids", "tier_rule_id")
+IDS = (
+    "last_id",
+    "reward_id",
+    "store_id",
+    "member_id",
+    "from_member_id",
+    "draft_ids",
+    "tier_rule_id",
+)
 PRICES = ("price_points", "price_fen", "unit_cost_fen", "low_stock_units")
 PRICES += ("bonus_points", "points in /admin/checkin-rules")
 PRICES += ("min_amount_fen",)

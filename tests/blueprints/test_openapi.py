@@ -197,6 +197,7 @@ def test_every_success_is_told(operations):
         "POST /me/checkins/make-ups": {"201"},
         "POST /admin/checkin-rules": {"201"},
         "POST /admin/outages": {"201"},
+        "POST /admin/message-templates": {"201"},
         "POST /admin/bundles": {"201"},
         "POST /admin/expiry-policies": {"201"},
         "POST /admin/payment-rules": {"201"},

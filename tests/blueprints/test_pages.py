@@ -4,7 +4,8 @@ import pytest
 import sqlalchemy as sa
 
 from mall import clock
-from models import Alarm, PointsReminder
+from models import Alarm, Message, PointsReminder
+from tests.blueprints.routes import TEMPLATE
 from tests.makers import points_live
 from tests.mall.books import by_hand
 
@@ -40,12 +41,15 @@ LISTS = {
     "/admin/tier-rules": "admin",
     "/admin/tier-grants": "admin",
     "/admin/tier-changes": "admin",
+    "/admin/message-templates": "admin",
+    "/me/messages": "shopper",
 }
 WHOLE = {
     "/admin/tiers",
     "/admin/checkin-rules",
     "/admin/settings",
     "/admin/jobs",
+    "/admin/message-occasions",
 }  # short by nature: one page
 ASCENDING = {"/rewards", "/admin/stores"}
 NAMELESS = {
@@ -78,6 +82,12 @@ def full_shop(busy_shop, as_shopper):
         told = {"points": 1, "lots": 1, "expires_on": today, "step_days": number}
         row = {"member_id": shopper.id, "policy_version": 1, "created_at": clock.now(), **told}
         by_hand(sa.insert(PointsReminder).values(**row, state="waiting"))
+        written = admin.post("/admin/message-templates", TEMPLATE).json
+        texts = {name: written[name] for name in ("title_zh", "body_zh", "title_en", "body_en")}
+        row = {"member_id": shopper.id, "event_id": 10**9 + number, "template_id": written["id"]}
+        by_hand(
+            sa.insert(Message).values(**row, **texts, occasion="thanks", created_at=clock.now())
+        )
     return busy_shop
 
 

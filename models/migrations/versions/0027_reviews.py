@@ -6,8 +6,8 @@ The running version knows nothing of the table.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0071"
-down_revision = "0070"
+revision = "0027"
+down_revision = "0026"
 branch_labels = None
 depends_on = None
 
