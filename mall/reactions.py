@@ -99,12 +99,8 @@ def drain(*, now: datetime) -> int:
     )
     batch = db.session.scalars(waiting).all()
     paying = {earning.earn: earning.kinds(now=now), packs.welcome: packs.kinds()}
-<<<<<<< HEAD
-    paying[tiers.grow_by_fact] = tiers.kinds()
-    paying[tasks.advance_tasks] = tasks.kinds(now=now)
-=======
     paying |= {tiers.grow_by_fact: tiers.kinds(), messages.write: messages.kinds()}
->>>>>>> door
+    paying |= {tasks.advance_tasks: tasks.kinds(now=now)}
     told = [_to_tell(event, paying) for event in batch]
     end_reading()
     try:

@@ -38,11 +38,8 @@ MOVED: tuple[type[Base], ...] = (  # in the order of locks: vouchers before rede
     TillAction,
     PointsPayment,
     PointsReminder,
-<<<<<<< HEAD
     Review,
-=======
     Message,
->>>>>>> door
 )
 COUNTERS: tuple[tuple[type[Base], tuple[str, ...], str], ...] = (  # key beside the member; figure
     (LimitCounter, ("reward_id", "period"), "quantity"),
