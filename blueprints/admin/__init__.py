@@ -18,8 +18,10 @@ from blueprints.admin import (
     profiles,
     purchases,
     redemptions,
+    reviews,
     rewards,
     settings,
+    tasks,
     tiers,
 )
 from blueprints.auth import admins_only
@@ -47,6 +49,8 @@ for child in (
     payments,
     tiers,
     messages,
+    tasks,
+    reviews,
     jobs,
 ):
     bp.register_blueprint(child.bp)

@@ -12,7 +12,9 @@ from blueprints.shopper import (
     purchases,
     redemptions,
     referrals,
+    reviews,
     rewards,
+    tasks,
     tiers,
     transfers,
 )
@@ -32,5 +34,7 @@ for child in (
     purchases,
     tiers,
     messages,
+    tasks,
+    reviews,
 ):
     bp.register_blueprint(child.bp)
