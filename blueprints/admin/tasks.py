@@ -32,7 +32,7 @@ MAX_STEPS = 10
 bp = Blueprint("tasks", __name__, description="Tasks and challenges")
 
 
-class OnlyBody(Body):
+class TaskOnlyBody(Body):
     stores = some(an_id())
     categories = some(text(1, 32))
     skus = some(text(1, 64))
@@ -41,7 +41,7 @@ class OnlyBody(Body):
     min_amount_fen = whole(0, MAX_NUMBER, load_default=0)
 
 
-class StepBody(Body):
+class TaskStepBody(Body):
     """A step; of `purchase_amount` the target is fen, of everything else how often."""
 
     code = fields.String(validate=[validate.Length(1, 16), *CODE[1:]], required=True)
@@ -49,7 +49,7 @@ class StepBody(Body):
     title_en = text(1, 96, required=True)
     counts = fields.String(validate=validate.OneOf(COUNTS), required=True)
     target = positive(load_default=1)
-    only = fields.Nested(OnlyBody(), load_default=dict)
+    only = fields.Nested(TaskOnlyBody(), load_default=dict)
 
 
 class TaskAudienceBody(FiltersBody):
@@ -61,7 +61,7 @@ class TaskFields(Body):
 
     title = text(1, 48)
     title_en = text(1, 96)
-    steps = fields.List(fields.Nested(StepBody()), validate=validate.Length(1, MAX_STEPS))
+    steps = fields.List(fields.Nested(TaskStepBody()), validate=validate.Length(1, MAX_STEPS))
     ordered = YesOrNo()
     audience = fields.Nested(TaskAudienceBody())
     starts_on = a_day(allow_none=True)
@@ -83,7 +83,7 @@ class TaskBody(Body):
     title = text(1, 48, required=True)
     title_en = text(1, 96, required=True)
     steps = fields.List(
-        fields.Nested(StepBody()), validate=validate.Length(1, MAX_STEPS), required=True
+        fields.Nested(TaskStepBody()), validate=validate.Length(1, MAX_STEPS), required=True
     )
     ordered = YesOrNo(load_default=False)
     audience = fields.Nested(TaskAudienceBody(), load_default=dict)

@@ -26,7 +26,7 @@ MAX_RATING = 5
 bp = Blueprint("reviews", __name__, description="Reviews of what was bought")
 
 
-class ReviewBody(Body):
+class NewReview(Body):
     """A review of a line of a receipt; one without items has one line."""
 
     purchase_id = an_id(required=True)
@@ -60,7 +60,7 @@ def list_reviews(args: dict):
 
 @bp.post("/me/reviews")
 @idempotent
-@bp.arguments(ReviewBody())
+@bp.arguments(NewReview())
 @bp.response(201, MyReviewOut())
 def write_review(body: dict, *, key):
     """Review a line of a receipt of mine, once; the shop reads it before it counts."""
