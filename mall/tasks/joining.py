@@ -45,7 +45,7 @@ def join(from_id: int, into_id: int) -> None:
         )
         transaction.execute(
             sa.update(claims)
-            .where(claims.c.member_id == from_id, live, ~claimed)
+            .where(claims.c.member_id == from_id, ~live | ~claimed)
             .values(member_id=into_id)
         )
 

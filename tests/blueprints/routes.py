@@ -55,6 +55,25 @@ TIER_RULE = {
 }
 
 
+TASK = {
+    "title": "一周三次",
+    "title_en": "Three times a week",
+    "steps": [
+        {
+            "code": "buy",
+            "title": "消费",
+            "title_en": "Buy",
+            "counts": "purchase_count",
+            "target": 3,
+            "only": {"skus": ["tea"], "min_amount_fen": 1},
+        }
+    ],
+    "audience": {"new_member_days": 30},
+    "points": 1,
+    "sort": 1,
+}
+
+
 class Call(NamedTuple):
     """A call with a JSON body; the numbers in its path may be nobody's."""
 
@@ -206,6 +225,18 @@ CALLS = (
     Call("PATCH", "/admin/message-templates/999", "admin", {"title_zh": "欢迎"}, keyed=False),
     Call("POST", "/admin/message-templates/999/publication", "admin", {}),
     Call("POST", "/me/messages/reads", "shopper", {"last_id": 1}),
+    Call("POST", "/me/tasks/1/claims", "shopper", {"period_key": "once"}),
+    Call(
+        "POST",
+        "/me/reviews",
+        "shopper",
+        {"purchase_id": 1, "line_no": 1, "rating": 5, "text": "很好喝"},
+    ),
+    Call("POST", "/admin/tasks", "admin", {**TASK, "code": "thrice", "period": "weekly"}),
+    Call("PATCH", "/admin/tasks/999", "admin", TASK, keyed=False),
+    Call("POST", "/admin/tasks/999/publication", "admin", {}),
+    Call("POST", "/admin/tasks/999/retirement", "admin", {}),
+    Call("POST", "/admin/reviews/999/decision", "admin", {"approved": False, "note": "不当"}),
     Call("POST", "/admin/outages", "admin", {"day": "2020-01-01", "note": "机房断电"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
 )

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mall import clock, idempotency, shop
 from models import Alarm, IdempotencyKey, Member, Redemption, db
-from tests.blueprints.routes import CALLS, FILES, REWARD, TEMPLATE
+from tests.blueprints.routes import CALLS, FILES, REWARD, TASK, TEMPLATE
 from tests.makers import grant
 from tests.mall.books import by_hand
 
@@ -22,6 +22,7 @@ KEYLESS = {  # the contract's own list: auth/*, check-ins, scans and imports
     "POST /admin/imports/purchases",
 }
 POSTS = [call for call in (*CALLS, *FILES) if call.method == "POST"]
+CHECK_IN = {"code": "in", "title": "签到", "title_en": "Sign in", "counts": "check_in"}
 CSV = "external_id,nickname\nE1,小明\n"
 
 
@@ -99,6 +100,36 @@ class Scenario:
 
     def reading(self):
         return self.shop["shopper"], "/me/messages/reads", {"last_id": 1}, {"last_id": 2}
+
+    def task(self):
+        body = {**TASK, "code": "new", "steps": [CHECK_IN]}
+        return self.shop["admin"], "/admin/tasks", body, {**body, "points": 2}
+
+    def task_publication(self):
+        draft = self.shop["admin"].post("/admin/tasks", {**TASK, "code": "d", "steps": [CHECK_IN]})
+        return self.shop["admin"], f"/admin/tasks/{draft.json['id']}/publication", {}, None
+
+    def task_retirement(self):
+        body = {**TASK, "code": "old", "steps": [CHECK_IN], "publish": True}
+        made = self.shop["admin"].post("/admin/tasks", body).json["id"]
+        return self.shop["admin"], f"/admin/tasks/{made}/retirement", {}, None
+
+    def claim(self):
+        body = {**TASK, "code": "claimed", "steps": [CHECK_IN], "publish": True}
+        task = self.shop["admin"].post("/admin/tasks", body).json["task_id"]
+        self.shop["friends"][0].post("/me/checkins", {})
+        path = f"/me/tasks/{task}/claims"
+        return self.shop["friends"][0], path, {}, {"period_key": "once"}
+
+    def shoppers_review(self):
+        receipt = {"member_id": self.shop["shopper"].id, "receipt_no": "R-v", "amount_fen": 900}
+        made = self.shop["clerk"].post("/clerk/purchases", receipt).json["id"]
+        body = {"purchase_id": made, "rating": 5, "text": "很好喝，下次还要再来"}
+        return self.shop["shopper"], "/me/reviews", body, {**body, "rating": 4}
+
+    def review_decision(self):
+        path = f"/admin/reviews/{self.shop['reviews'][0]['id']}/decision"
+        return self.shop["admin"], path, {"approved": True}, {"approved": False, "note": "不当"}
 
     def redemption(self):
         body = {"reward_id": self.shop["rewards"][0].id, "quantity": 1}

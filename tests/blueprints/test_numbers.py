@@ -27,6 +27,8 @@ LARGEST = {
     "discount_percent": 100,
     "points_percent": 1000,
     "early_access_hours": 720,
+    "line_no": 200,
+    "rating": 5,
     "growth_per_yuan": 1000,
     "growth_per_visit": 10**6,
     "spend_weight_percent": 1000,
@@ -43,6 +45,7 @@ IDS = (
     "member_id",
     "from_member_id",
     "draft_ids",
+    "purchase_id",
     "tier_rule_id",
 )
 PRICES = ("price_points", "price_fen", "unit_cost_fen", "low_stock_units")
@@ -53,6 +56,7 @@ PRICES += ("discount_percent", "early_access_hours", "growth_per_yuan", "growth_
 PRICES += ("spend_weight_percent", "visit_weight_percent", "activity_weight_percent")
 PRICES += ("grace_days", "growth_min in /admin/tier-rules", "growth_min in /admin/tier-rules/1")
 PRICES += ("growth_min in /admin/tiers/silver",)
+PRICES += ("points in /admin/tasks/999",)
 SIGNED = (
     "points in /admin/members/1/points-adjustments",
     "quantity in /admin/rewards/1/stock-moves",

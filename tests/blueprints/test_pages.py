@@ -43,6 +43,9 @@ LISTS = {
     "/admin/tier-changes": "admin",
     "/admin/message-templates": "admin",
     "/me/messages": "shopper",
+    "/me/reviews": "shopper",
+    "/admin/reviews": "admin",
+    "/admin/tasks": "admin",
 }
 WHOLE = {
     "/admin/tiers",

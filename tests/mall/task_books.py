@@ -3,12 +3,13 @@
 import itertools
 
 import pytest
+import sqlalchemy as sa
 
 from mall import bundles, checkins, purchases, reactions, referrals, refunds, tasks, undo
 from mall.atomic import atomic
 from mall.events import Joined, record
 from mall.purchases import Receipt
-from models import LedgerEntry, Member, Purchase, TaskClaim, TaskMark, TillAction
+from models import LedgerEntry, Member, Purchase, TaskClaim, TaskMark, TaskVersion, TillAction
 from tests.makers import a_key
 from tests.mall.books import clerk, one, rows, said
 from tests.mall.tier_books import day, days
@@ -38,6 +39,7 @@ class TaskBooks:
 
     def __init__(self, stores, hired):
         self.stores, self.admin, self.clerk = stores, hired["admin"], clerk(hired["clerk-a"])
+        self.today = SUN
 
     def write(self, *steps, at=SUN, publish=True, **values):
         who = {"staff_id": self.admin, "key": a_key(route="tasks")}
@@ -46,6 +48,10 @@ class TaskBooks:
     def publish(self, *steps, at=SUN, **values):
         """Put a task in force; answers its id."""
         return self.write(*steps, at=at, **values)["task_id"]
+
+    def retire(self, task_id, *, at):
+        newest = one(sa.func.max(TaskVersion.id), TaskVersion.task_id == task_id)
+        tasks.retire(newest, staff_id=self.admin, key=a_key(route="retire"), now=at)
 
     def bundle(self, code="gift", **parts):
         values = {"code": code, "name": "礼包", "points": 0, "growth_value": 0, "rewards": []}
