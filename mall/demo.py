@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import messages, rewards, shop, staff, stores
+from mall import bundles, messages, rewards, shop, staff, stores, tasks
 from mall.atomic import atomic
 from mall.idempotency import Key
-from models import Store, db
+from models import Reward, Store, db
 
 STORES = (("A", "人民广场店", "人民广场 1 号"), ("B", "滨江店", "滨江大道 88 号"))
 STAFF = (
@@ -111,6 +111,43 @@ WORDS: dict[str, tuple[str, str, str, str]] = {
 }
 
 
+TASKS: tuple[tuple[str, str, str, str, str, int, dict[str, Any]], ...] = (
+    # code, period, title, in English, what it counts, target, what else it says
+    ("daily", "daily", "每日签到", "Sign in daily", "check_in", 1, {"points": 2}),
+    ("week", "weekly", "一周到店三次", "Three visits a week", "visit", 3, {"points": 30}),
+    (
+        "profile",
+        "once",
+        "完善资料",
+        "Complete your profile",
+        "profile_completed",
+        1,
+        {"points": 20},
+    ),
+    (
+        *("newcomer", "once", "新手礼：7天内首次消费", "First purchase in 7 days"),
+        *("purchase_count", 1, {"points": 50, "audience": {"new_member_days": 7}}),
+    ),
+    (
+        "friend",
+        "monthly",
+        "好友首次消费",
+        "A friend's purchase",
+        "friend_bought",
+        1,
+        {"points": 50},
+    ),
+    (
+        *("review", "each", "评价已购商品", "Review what you bought", "review_approved", 1),
+        {"points": 10, "automatic": True},
+    ),
+    (
+        *("thousand", "monthly", "本月消费满1000元送咖啡", "A coffee for ¥1000 a month"),
+        *("purchase_amount", 100_000, {"bundle_code": "coffee"}),
+    ),
+)
+
+
 def fill(*, now: datetime) -> bool:
     """Fill an empty shop with the demonstration; False where it has been filled already."""
     if db.session.scalar(sa.select(Store.id).limit(1)) is not None:
@@ -136,9 +173,26 @@ def fill(*, now: datetime) -> bool:
         ]
         for sort, reward in enumerate(REWARDS):
             _stock({**reward, "sort": sort}, staff_id=hired[0], now=now)
+        _write_tasks(staff_id=hired[0], now=now)
         for occasion, words in WORDS.items():
             _write(occasion, words, staff_id=hired[0], now=now)
     return True
+
+
+def _write_tasks(*, staff_id: int, now: datetime) -> None:
+    coffee = db.session.scalars(sa.select(Reward.id).where(Reward.title == REWARDS[0]["title"]))
+    gift = {"points": 0, "growth_value": 0, "rewards": [{"reward_id": coffee.one(), "quantity": 1}]}
+    parts = {"code": "coffee", "name": "手冲咖啡一杯", "benefits": [], **gift}
+    bundles.publish(parts, staff_id=staff_id, key=_key("bundle"), now=now)
+    blank = {
+        **{"ordered": False, "audience": {}, "starts_on": None, "ends_on": None},
+        **{"points": 0, "bundle_code": "", "automatic": False},
+    }
+    for sort, (code, period, title, title_en, counts, target, more) in enumerate(TASKS):
+        names = {"code": code, "title": title, "title_en": title_en}
+        step = {**names, "counts": counts, "target": target}
+        values = {**blank, **names, "period": period, "steps": [step], "sort": sort, **more}
+        tasks.write(values, publish=True, staff_id=staff_id, key=_key("task"), now=now)
 
 
 def _write(occasion: str, words: tuple[str, ...], *, staff_id: int, now: datetime) -> None:
