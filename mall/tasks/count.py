@@ -25,6 +25,7 @@ from models.base import insert, table_of
 
 LOOKED_AT: set[type[Fact]] = {fact for facts in COUNTED_BY.values() for fact in facts}
 FACTS: list[type[Fact]] = sorted({*LOOKED_AT, Merged}, key=lambda fact: fact.kind)
+SETTLED_AT_ONCE = 2_000  # years of daily tasks, where two members became one
 FOR_EVER = "profile"  # counts once, whatever is changed later
 _marks = table_of(TaskMark)
 
@@ -87,7 +88,9 @@ def look_again(
         found, marks = find(refs, told_at or {}, now=now), _known(refs)
         new = [deed for deed in found if deed.ref in fresh]
         touched = _correct(marks, found) | _add(new, marks, now)
-        settle(touched | _all_of(merged), book=book, now=now)
+        keys = sorted(touched | _all_of(merged))
+        for first in range(0, len(keys), SETTLED_AT_ONCE):
+            settle(keys[first : first + SETTLED_AT_ONCE], book=book, now=now)
         book.write()
 
 

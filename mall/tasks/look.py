@@ -99,12 +99,11 @@ def _visits(refs: Sequence[Ref]) -> list[Deed]:
 
 
 def _check_ins(refs: Sequence[Ref]) -> list[Deed]:
-    """Days that were signed in; a day made up later was not."""
+    """Days that were signed in; no fact tells of one that was made up later."""
     by_place = {(ref.member_id, ref.id): ref for ref in refs}
     query = sa.select(CheckIn.member_id, CheckIn.day, CheckIn.created_at).where(
         CheckIn.member_id.in_({ref.member_id for ref in refs}),
         CheckIn.day.in_({datetime.fromisoformat(ref.id).date() for ref in refs}),
-        CheckIn.kind == "normal",
     )
     places = [((row.member_id, row.day.isoformat()), row.created_at) for row in read(query)]
     counts = frozenset({"check_in"})

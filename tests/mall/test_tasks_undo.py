@@ -2,7 +2,7 @@
 
 import pytest
 
-from mall import tasks, vouchers
+from mall import merges, tasks, vouchers
 from mall.errors import TaskClaimed, TaskUnfinished
 from mall.events import Refunded, record
 from models import Redemption, TaskClaim, Voucher
@@ -163,6 +163,19 @@ def test_what_was_claimed_by_hand_is_there_again_where_the_refund_is_undone(a_me
     assert paid(member) == [10, -10, 10] and one(TaskClaim.id, TaskClaim.state == "claimed")
     with pytest.raises(TaskClaimed):
         shop.claim(member, task, SUN)
+
+
+def test_an_undone_refund_gives_again_to_whom_the_member_became_part_of(a_member, shop):
+    source, target = a_member(), a_member()
+    task = shop.publish(a_step("purchase_count"))
+    bought = shop.buy(source, at=SUN)
+    shop.claim(source, task, SUN)
+    refund = shop.refund(bought, at=SUN)
+    merges.merge(target, source, "同一人", actor="staff:1", key=a_key(route="m"), now=SUN)
+
+    shop.undo("refund", refund, at=SUN)
+
+    assert (paid(source), paid(target)) == ([10, -10], [10]) and wrong() == []
 
 
 def test_what_nobody_claimed_is_not_given_by_an_undone_refund(a_member, shop):
