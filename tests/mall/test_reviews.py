@@ -6,9 +6,9 @@ from sqlalchemy.exc import IntegrityError
 
 from mall import merges, reviews
 from mall.errors import LineUnknown, NotFound, ReviewDecided, ReviewKnown, ReviewTooShort
-from models import Review
+from models import Event, Review
 from tests.makers import a_key
-from tests.mall.books import by_hand, one, rows, said, wrong
+from tests.mall.books import by_hand, count, one, rows, said, wrong
 from tests.mall.task_books import MON, SUN, a_step, claims, paid, shop
 from tests.mall.together import together
 
@@ -114,10 +114,11 @@ def test_a_rejected_review_says_why_pays_nothing_and_makes_room(a_member, paying
 
     decided = decide(paying, write(member, bought), approved=False, note="与商品无关")
     nothing = paid(member)
+    told = count(Event, Event.kind == "review_approved")
     decide(paying, write(member, bought))
 
     assert (decided["state"], decided["note"], nothing) == ("rejected", "与商品无关", [])
-    assert paid(member) == [10]
+    assert (told, paid(member)) == (0, [10])
 
 
 def test_a_review_is_decided_once(a_member, paying):
