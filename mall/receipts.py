@@ -59,6 +59,11 @@ class Receipt:
         )
         return kept * left_fen // items_left_fen
 
+    def has_line(self, number: int, gone: Mapping[str, int]) -> bool:
+        """Whether units stay of a line; the first is 1, and what has no items is one line."""
+        units = self._units(gone)
+        return not units or units[number - 1][1] < units[number - 1][0].quantity
+
     def growth_kept(self, left_fen: int) -> int:
         """Growth comes by money, so it goes by money."""
         return self.growth * left_fen // self.amount_fen

@@ -86,18 +86,20 @@ def decide(
             raise ReviewDecided()
         if approved:
             record(ReviewApproved(review.member_id, review_id), now=now)
-        return key.store(200, view(review))
+        return key.store(200, of_shop(review))
 
 
 def view(review: Review) -> dict[str, Any]:
-    """A review as its author and the shop see it."""
-    names = (
-        *("id", "member_id", "purchase_id", "line_no", "rating", "text"),
-        *("state", "note", "decided_by"),
-    )
+    """A review as its author sees it."""
+    names = ("id", "purchase_id", "line_no", "rating", "text", "state", "note")
     decided = review.decided_at
     return {
         **{name: getattr(review, name) for name in names},
         "created_at": clock.rfc3339(review.created_at),
         "decided_at": clock.rfc3339(decided) if decided else None,
     }
+
+
+def of_shop(review: Review) -> dict[str, Any]:
+    """A review as the shop sees it: who wrote it, who decided."""
+    return {**view(review), "member_id": review.member_id, "decided_by": review.decided_by}

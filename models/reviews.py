@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.base import Id, Model
 
 STATES = ("held", "approved", "rejected")
+LONGEST = 500  # characters
 STANDS = "state <> 'rejected'"
 
 
@@ -22,6 +23,7 @@ class Review(Model):
         sa.CheckConstraint("state IN ('held', 'approved', 'rejected')", name="state"),
         sa.CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
         sa.CheckConstraint("(state = 'held') = (decided_at IS NULL)", name="decided"),
+        sa.CheckConstraint("state <> 'rejected' OR note <> ''", name="rejected_for_a_reason"),
         sa.Index(
             "uq_reviews_line",
             *("purchase_id", "line_no"),
@@ -38,7 +40,7 @@ class Review(Model):
     purchase_id: Mapped[int] = mapped_column(sa.ForeignKey("purchases.id"))
     line_no: Mapped[int]
     rating: Mapped[int]
-    text: Mapped[str] = mapped_column(sa.String(500))
+    text: Mapped[str] = mapped_column(sa.String(LONGEST))
     state: Mapped[str] = mapped_column(sa.String(8), default="held")
     note: Mapped[str] = mapped_column(sa.String(100), default="")
     created_at: Mapped[datetime]

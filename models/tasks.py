@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Id, Model, Points
 
-PERIODS = ("once", "daily", "weekly", "monthly", "window")
+PERIODS = ("once", "daily", "weekly", "monthly", "window", "each")
 COUNTS = (
     "purchase_count",
     "purchase_amount",
@@ -21,6 +21,8 @@ COUNTS = (
     "friend_acted",
     "redemption",
     "voucher_used",
+    "visit",
+    "tier_reached",
 )
 LIVE = "state <> 'taken_back'"
 
@@ -31,7 +33,7 @@ class Task(Model):
     __tablename__ = "tasks"
     __table_args__ = (
         sa.CheckConstraint(
-            "period IN ('once', 'daily', 'weekly', 'monthly', 'window')", name="period"
+            "period IN ('once', 'daily', 'weekly', 'monthly', 'window', 'each')", name="period"
         ),
     )
 
@@ -95,7 +97,7 @@ class TaskMark(Model):
     member_id: Mapped[int] = mapped_column(sa.ForeignKey("accounts.member_id"))
     task_id: Mapped[int] = mapped_column(sa.ForeignKey("tasks.id"))
     step: Mapped[str] = mapped_column(sa.String(16))
-    period: Mapped[str] = mapped_column(sa.String(10))
+    period: Mapped[str] = mapped_column(sa.String(24))
     ref_kind: Mapped[str] = mapped_column(sa.String(12))
     ref_id: Mapped[str] = mapped_column(sa.String(24))
     amount: Mapped[Points]
@@ -126,7 +128,7 @@ class TaskClaim(Model):
     id: Mapped[Id]
     member_id: Mapped[int] = mapped_column(sa.ForeignKey("accounts.member_id"))
     task_id: Mapped[int] = mapped_column(sa.ForeignKey("tasks.id"))
-    period: Mapped[str] = mapped_column(sa.String(10))
+    period: Mapped[str] = mapped_column(sa.String(24))
     version_id: Mapped[int] = mapped_column(sa.ForeignKey("task_versions.id"))
     state: Mapped[str] = mapped_column(sa.String(10))
     automatic: Mapped[bool]

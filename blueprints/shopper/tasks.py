@@ -1,22 +1,21 @@
-"""Tasks: what there is to do, how far I am, and claiming what is done."""
+"""The tasks of a member, and what they claim for them."""
 
 from flask import g
 from marshmallow import fields, validate
 
-from blueprints.contract import Blueprint, Body, Out, Pattern, idempotent, moment, reply
-from blueprints.errors import language
+from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
 from mall import clock, tasks
 from models.tasks import COUNTS, PERIODS
 
-STATES = ["todo", "claimable", "claimed", "missed"]
-UNITS = ["times", "fen"]
+MAX_PERIOD_LENGTH = 24
 
-bp = Blueprint("tasks", __name__, description="Tasks")
+bp = Blueprint("tasks", __name__, description="Tasks and challenges")
 
 
 class TaskStepOut(Out):
     code = fields.String()
     title = fields.String()
+    title_en = fields.String()
     counts = fields.String(validate=validate.OneOf(COUNTS))
     target = fields.Integer()
     progress = fields.Integer()
@@ -24,26 +23,23 @@ class TaskStepOut(Out):
 
 
 class TaskOut(Out):
-    """A task as its member sees it. `progress` and `target` are in `unit`: times, or fen.
-
-    `period_key` names the period; sent with a claim, it makes sure that this very period is claimed.
-    `note` says why a gift stayed whose task a refund undid.
-    """
+    """A task in the period of this moment; `unit` says what `target` and `progress` count."""
 
     id = fields.Integer()
     code = fields.String()
     title = fields.String()
+    title_en = fields.String()
     period = fields.String(validate=validate.OneOf(PERIODS))
     period_key = fields.String()
     target = fields.Integer()
     progress = fields.Integer()
-    unit = fields.String(validate=validate.OneOf(UNITS))
+    unit = fields.String(validate=validate.OneOf(["times", "fen"]))
     ordered = fields.Boolean()
     steps = fields.List(fields.Nested(TaskStepOut))
     points = fields.Integer()
-    gift = fields.String(allow_none=True)
+    bundle = fields.String(allow_none=True)
     automatic = fields.Boolean()
-    state = fields.String(validate=validate.OneOf(STATES))
+    state = fields.String(validate=validate.OneOf(["todo", "claimable", "claimed", "missed"]))
     note = fields.String(allow_none=True)
     ends_at = moment(allow_none=True)
 
@@ -53,30 +49,13 @@ class TaskListOut(Out):
     next_cursor = fields.String(allow_none=True)
 
 
-@bp.get("/me/tasks")
-@bp.response(200, TaskListOut())
-def list_tasks():
-    """My tasks: what can be claimed first, what is over last, and only for a week."""
-    found = tasks.listed(g.member_id, now=clock.now())
-    return {"items": [_spoken(each) for each in found], "next_cursor": None}
-
-
-def _spoken(task: dict) -> dict:
-    """A task in the caller's language."""
-    english = language() == "en"
-    steps = [
-        {**step, "title": step["title_en"] if english else step["title"]} for step in task["steps"]
-    ]
-    return {**task, "title": task["title_en"] if english else task["title"], "steps": steps}
-
-
 class ClaimBody(Body):
-    period_key = fields.String(validate=Pattern(r"^[0-9a-zA-Z-]{1,10}$"), load_default=None)
+    """`period_key` is the period as it was shown; without it, that of this moment."""
+
+    period_key = text(1, MAX_PERIOD_LENGTH)
 
 
-class TaskGiftOut(Out):
-    """A bundle that a task gave, and how many vouchers of it."""
-
+class ClaimGiftOut(Out):
     name = fields.String()
     units = fields.Integer()
 
@@ -84,13 +63,20 @@ class TaskGiftOut(Out):
 class ClaimOut(Out):
     points_awarded = fields.Integer()
     balance_after = fields.Integer()
-    gift = fields.Nested(TaskGiftOut, allow_none=True)
+    gift = fields.Nested(ClaimGiftOut, allow_none=True)
+
+
+@bp.get("/me/tasks")
+@bp.response(200, TaskListOut())
+def list_tasks():
+    """My tasks: what can be claimed first, then what is to do, what is claimed, what was missed."""
+    return {"items": tasks.listed(g.member_id, now=clock.now()), "next_cursor": None}
 
 
 @bp.post("/me/tasks/<id:task_id>/claims")
 @idempotent
-@bp.arguments(ClaimBody())
+@bp.arguments(ClaimBody(), required=False)
 @bp.response(201, ClaimOut())
 def claim_task(body: dict, task_id: int, *, key):
-    """Claim what a task gives, once in each of its periods and only while it lasts."""
+    """Claim what a task gives that I have done, once and within its period."""
     return reply(tasks.claim(task_id, g.member_id, **body, key=key, now=clock.now()))

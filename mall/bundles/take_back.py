@@ -28,6 +28,7 @@ class TakenBack:
     units: int
     units_used: int
     uses: int
+    uses_used: int
 
 
 def take_back(
@@ -51,7 +52,8 @@ def take_back(
         uses = sum(benefits.take_back(ref, now=now) for ref in refs)
     units = sum(trade.quantity for trade in free)
     used = sum(trade.quantity for trade in trades) - units
-    return TakenBack(gift.id, points, debt, gift.growth_value, units, used, uses)
+    uses_used = sum(item["uses"] for item in gift.benefits) - uses
+    return TakenBack(gift.id, points, debt, gift.growth_value, units, used, uses, uses_used)
 
 
 def _turn(ref_kind: str, ref_id: str, now: datetime) -> Any:

@@ -10,10 +10,10 @@ from mall import bundles, channels, messages, referrals, rewards, shop, staff, s
 from mall.atomic import atomic
 from mall.demo.friends import CHANNELS, GIFT, INVITING
 from mall.demo.shelf import REWARDS
-from mall.demo.todo import ANY_TASK, CHALLENGE, TASKS
+from mall.demo.todo import TASKS
 from mall.demo.words import WORDS
 from mall.idempotency import Key
-from models import Store, db
+from models import Reward, Store, db
 
 STORES = (("A", "人民广场店", "人民广场 1 号"), ("B", "滨江店", "滨江大道 88 号"))
 STAFF = (
@@ -50,12 +50,25 @@ def fill(*, now: datetime) -> bool:
             _stock({**reward, "sort": sort}, staff_id=hired[0], now=now)
         for occasion, words in WORDS.items():
             _write(occasion, words, staff_id=hired[0], now=now)
-        bundles.publish(CHALLENGE, staff_id=hired[0], key=_key("bundle"), now=now)
-        for sort, task in enumerate(TASKS):
-            told = {**ANY_TASK, **task, "sort": sort}
-            tasks.write(told, publish=True, staff_id=hired[0], key=_key("task"), now=now)
+        _write_tasks(staff_id=hired[0], now=now)
         _invite(by_code["A"], staff_id=hired[0], now=now)
     return True
+
+
+def _write_tasks(*, staff_id: int, now: datetime) -> None:
+    coffee = db.session.scalars(sa.select(Reward.id).where(Reward.title == REWARDS[0]["title"]))
+    gift = {"points": 0, "growth_value": 0, "rewards": [{"reward_id": coffee.one(), "quantity": 1}]}
+    parts = {"code": "coffee", "name": "手冲咖啡一杯", "benefits": [], **gift}
+    bundles.publish(parts, staff_id=staff_id, key=_key("bundle"), now=now)
+    blank = {
+        **{"ordered": False, "audience": {}, "starts_on": None, "ends_on": None},
+        **{"points": 0, "bundle_code": "", "automatic": False},
+    }
+    for sort, (code, period, title, title_en, counts, target, more) in enumerate(TASKS):
+        names = {"code": code, "title": title, "title_en": title_en}
+        step = {**names, "counts": counts, "target": target}
+        values = {**blank, **names, "period": period, "steps": [step], "sort": sort, **more}
+        tasks.write(values, publish=True, staff_id=staff_id, key=_key("task"), now=now)
 
 
 def _write(occasion: str, words: tuple[str, ...], *, staff_id: int, now: datetime) -> None:

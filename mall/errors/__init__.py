@@ -98,6 +98,7 @@ from mall.errors.tasks import (
     TaskClaimed,
     TaskGiftGone,
     TaskMissed,
+    TaskNotInForce,
     TaskUnfinished,
 )
 from mall.errors.tiers import (
@@ -246,5 +247,6 @@ __all__ = [
     "TaskClaimed",
     "TaskGiftGone",
     "TaskMissed",
+    "TaskNotInForce",
     "TaskUnfinished",
 ]

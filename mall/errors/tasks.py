@@ -39,6 +39,12 @@ class PeriodFixed(Refused):
     en = "Task {task} is {period} for good; another period is another task."
 
 
+class TaskNotInForce(Refused):
+    code = "task_not_in_force"
+    zh = "任务 {task} 未在进行中，无需结束"
+    en = "Task {task} is not running, so there is nothing to end."
+
+
 class LineUnknown(Refused):
     code = "review_line_unknown"
     zh = "小票只有 {lines} 行商品，请选择其中一行评价"

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from mall import touches
 from mall.referrals.bind import bind, invite, not_bound, touch
 from mall.referrals.progress import progress, told
-from mall.referrals.review import STATES, listed, review, view
+from mall.referrals.review import STATES, is_held, listed, review, view
 from mall.referrals.rules import in_force, publish, write
 from mall.referrals.rules import view as rule_view
 from mall.referrals.settling import concerned, reward_due, settle, settle_by_fact
@@ -32,6 +32,7 @@ __all__ = [
     "not_bound",
     "progress",
     "publish",
+    "is_held",
     "review",
     "reward_due",
     "rule_view",

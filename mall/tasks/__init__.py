@@ -3,7 +3,7 @@
 from mall.tasks.claim import claim, listed
 from mall.tasks.count import FACTS, advance_many, advance_tasks, concerned, kinds
 from mall.tasks.joining import join
-from mall.tasks.publish import every_version, preview, publish, view, write
+from mall.tasks.publish import every_version, preview, publish, redraft, retire, view, write
 
 __all__ = [
     "FACTS",
@@ -17,6 +17,8 @@ __all__ = [
     "listed",
     "preview",
     "publish",
+    "redraft",
+    "retire",
     "view",
     "write",
 ]

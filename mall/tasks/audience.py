@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -52,6 +51,24 @@ class Chosen:
         """When a member can do a task in a period."""
         return span_of(version, key[2], self.joined_at[key[0]])
 
+    def is_for(self, version: Version, key: Key, moment: datetime | None = None) -> bool:
+        """Whether a member is in a task's audience (at a moment, or now), or was when they began."""
+        if not version.segment or self._has_begun(key):
+            return True
+        filters = dict(version.segment)
+        tiers = filters.pop("tiers", None)
+        if version.id not in self._fit:
+            mine = audience(filters, without=self.without).where(Member.id.in_(self.member_ids))
+            self._fit[version.id] = {row[0] for row in read(mine)}
+        fits = key[0] in self._fit[version.id]
+        return fits and (tiers is None or self._tier(key[0], moment) in tiers)
+
+    def _tier(self, member_id: int, moment: datetime | None) -> str:
+        """The tier somebody had before what they did at a moment, which may have changed it."""
+        changes = self._changes[member_id] if moment else []
+        before = (tier for at, tier in changes if moment is not None and at >= moment)
+        return next(before, self._tiers[member_id])
+
     @cached_property
     def _tiers(self) -> dict[int, str]:
         account = table_of(Account).c
@@ -60,41 +77,15 @@ class Chosen:
         return {row.member_id: row.tier_code for row in rows}
 
     @cached_property
-    def _changes(self) -> dict[int, list[Any]]:
-        """Changes of members' tiers, oldest first."""
-        change, found = table_of(TierChange).c, defaultdict[int, list[Any]](list)
+    def _changes(self) -> dict[int, list[tuple[datetime, str]]]:
+        """When members' tiers changed, and from which, in order."""
+        change = table_of(TierChange).c
         query = sa.select(change.member_id, change.changed_at, change.tier_before)
+        found: dict[int, list[tuple[datetime, str]]] = defaultdict(list)
         for row in read(query.where(change.member_id.in_(self.member_ids)).order_by(change.id)):
-            found[row.member_id].append(row)
+            found[row.member_id].append((row.changed_at, row.tier_before))
         return found
-
-    def _tier(self, member_id: int, moment: datetime | None) -> str:
-        """The tier a member had when they did something, before what that brought; or has now."""
-        later = [
-            change.tier_before
-            for change in self._changes[member_id]
-            if moment is not None and change.changed_at >= moment
-        ]
-        return str(later[0]) if later else self._tiers[member_id]
-
-    def _fits(self, version: Version, key: Key, moment: datetime | None) -> bool:
-        rest = dict(version.segment)
-        tiers = rest.pop("tiers", None)
-        if tiers and self._tier(key[0], moment) not in tiers:
-            return False
-        if version.id not in self._fit:
-            chosen = audience(rest, without=self.without)
-            mine = chosen.where(Member.id.in_(self.member_ids))
-            self._fit[version.id] = {row[0] for row in read(mine)}
-        return key[0] in self._fit[version.id]
-
-    def is_for(self, version: Version, key: Key, moment: datetime | None = None) -> bool:
-        """Whether a member is in a task's audience, or was at a moment, or when they began."""
-        if not version.segment:
-            return True
-        return self._fits(version, key, moment) or self._has_begun(key)
 
     def may(self, version: Version, key: Key, moment: datetime) -> bool:
         """Whether what a member did at a moment counts towards a task."""
-        span = self.span(version, key)
-        return span.holds(moment) and self.is_for(version, key, moment)
+        return self.span(version, key).holds(moment) and self.is_for(version, key, moment)

@@ -1,5 +1,6 @@
 """Claiming by hand: once a period, in its period only."""
 
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ import sqlalchemy as sa
 
 from mall import clock, points, profiles
 from mall.atomic import atomic, read
-from mall.errors import NotFound, TaskClaimed, TaskGiftGone, TaskMissed, TaskUnfinished
+from mall.errors import NotFound, TaskClaimed, TaskGiftGone, TaskMissed, TaskUnfinished, Unavailable
 from mall.events import read as read_fact
 from mall.idempotency import Answer, Key
 from mall.tasks import rules
@@ -20,20 +21,25 @@ from mall.tasks.settle import live
 from mall.tasks.view import CLAIMABLE, CLAIMED, MISSED, Standing, standings, view
 from models import Event, Member, TaskMark, db
 
+log = logging.getLogger(__name__)
+
 CAUGHT_UP_AT_ONCE = 200
 WHOLE = 100  # per cent
 
 
 def listed(member_id: int, *, now: datetime) -> list[dict[str, Any]]:
     """The tasks of a member. What they have done is counted first, though the worker is behind."""
-    catch_up(member_id, now=now)
+    try:
+        catch_up(member_id, now=now)
+    except Unavailable:  # others are writing: the list says what has been counted
+        log.info("member %s sees their tasks as they were counted last", member_id)
     return view(member_id, now=now)
 
 
 def catch_up(member_id: int, *, now: datetime) -> None:
-    """Count what a member has done and the worker has not told yet.
+    """Count what a member has done and the worker has not told yet, for themself only.
 
-    Told again by the worker it changes nothing. A profile that was complete before its task was
+    Others' accounts are not locked here. Told again by the worker it changes nothing. A profile that was complete before its task was
     published counts when its owner looks.
     """
     wanted = kinds(now=now)
@@ -48,7 +54,7 @@ def catch_up(member_id: int, *, now: datetime) -> None:
     known = {fact.kind for fact in FACTS}
     facts = [read_fact(event) for event in db.session.scalars(waiting) if event.kind in known]
     if facts:
-        advance_many(facts, now=now)
+        advance_many(facts, only=member_id, now=now)
     if "profile_changed" in wanted and _is_complete_unnoticed(member_id, now):
         look_again([Ref(member_id, "profile", str(member_id))], now=now)
 
@@ -75,7 +81,6 @@ def claim(
     """Give a member what a task gives that they have done; `period_key` is the period they saw."""
     with atomic():
         key.claim(now=now)
-        points.open_book([member_id], now=now)
         catch_up(member_id, now=now)
         book = points.open_book([member_id], now=now)
         standing = _find(task_id, member_id, now)

@@ -10,11 +10,19 @@ import sqlalchemy as sa
 
 from mall import clock, points
 from mall.atomic import Contended, atomic, read
-from mall.events import Fact, Merged
-from mall.tasks import refs as places
-from mall.tasks import rules, standing
+from mall.events import Fact, Merged, TierChanged
+from mall.tasks import rules
 from mall.tasks.audience import Chosen
-from mall.tasks.deeds import COUNTED_BY, Deed, Ref
+from mall.tasks.deeds import Deed, Ref
+from mall.tasks.facts import (
+    BACK,
+    COUNTED_BY,
+    friends_of,
+    profiles_told_at,
+    refs_of,
+    takes_off,
+)
+from mall.tasks.look import find
 from mall.tasks.periods import key_of
 from mall.tasks.progress import Key
 from mall.tasks.rules import Step, Version
@@ -24,6 +32,7 @@ from models.base import insert, table_of
 
 LOOKED_AT: set[type[Fact]] = {fact for facts in COUNTED_BY.values() for fact in facts}
 FACTS: list[type[Fact]] = sorted({*LOOKED_AT, Merged}, key=lambda fact: fact.kind)
+SETTLED_AT_ONCE = 2_000  # years of daily tasks, where two members became one
 FOR_EVER = "profile"  # counts once, whatever is changed later
 _marks = table_of(TaskMark)
 
@@ -35,12 +44,13 @@ def kinds(*, now: datetime) -> set[str]:
         return set()
     counted = {step.counts for version in versions if version.active for step in version.steps}
     forth = {fact.kind for counts in counted for fact in COUNTED_BY[counts]}
-    return forth | {"refunded", "undone", "redemption_cancelled", "merged"}
+    always: list[type[Fact]] = [*BACK, TierChanged, Merged]
+    return forth | {fact.kind for fact in always}
 
 
 def concerned(facts: Iterable[Fact]) -> set[int]:
     """Whose progress facts of others may change; whoever tells many locks them sorted."""
-    return {ref.member_id for ref in places.friends_of(facts)}
+    return {ref.member_id for ref in friends_of(facts)}
 
 
 def advance_tasks(fact: Fact, *, now: datetime) -> None:
@@ -48,23 +58,33 @@ def advance_tasks(fact: Fact, *, now: datetime) -> None:
     advance_many([fact], now=now)
 
 
-def advance_many(facts: Sequence[Fact], *, now: datetime) -> None:
-    """Count what facts say, for all their members at once."""
+def advance_many(facts: Sequence[Fact], *, only: int | None = None, now: datetime) -> None:
+    """Count what facts say, for all whose progress it is at once, or for one of them."""
     versions = rules.in_force(now=now)
     counted = {step.counts for version in versions for step in version.steps}
-    refs = places.refs_of(facts, counted)
+    fresh = refs_of([fact for fact in facts if not takes_off(fact)], counted)
+    known = refs_of([fact for fact in facts if takes_off(fact)], counted)
+    if only is not None:
+        fresh, known = ({ref for ref in refs if ref.member_id == only} for refs in (fresh, known))
     merged = {fact.member_id for fact in facts if isinstance(fact, Merged)}
-    look_again(refs, merged, places.profiles_told_at(facts), now=now)
+    look_again(fresh, known, merged, profiles_told_at(facts), now=now)
 
 
 def look_again(
-    refs: Collection[Ref],
+    fresh: Collection[Ref],
+    known: Collection[Ref] = (),
     merged: Collection[int] = (),
     told_at: Mapping[int, datetime] | None = None,
     *,
     now: datetime,
 ) -> None:
-    """Count what stands of some deeds now; `merged` are members all of whose periods are judged."""
+    """Count what stands of some deeds now.
+
+    Of `fresh` marks are made; of those that are only `known` the marks there are corrected, so that
+    a refund counts nothing that did not count before. `merged` are members all of whose periods are
+    judged again.
+    """
+    refs = {*fresh, *known}
     members = {ref.member_id for ref in refs} | set(merged)
     if not members:
         return
@@ -72,9 +92,12 @@ def look_again(
         book = points.open_book(members, now=now, lots=True)
         if missing := members - set(book.accounts):
             raise Contended(members=sorted(missing))
-        found, marks = standing.find(refs, dict(told_at or {}), now=now), _known(refs)
-        touched = _correct(marks, found) | _add(found, marks, now)
-        settle(touched | _all_of(merged), book=book, now=now)
+        found, marks = find(refs, told_at or {}, now=now), _known(refs)
+        new = [deed for deed in found if deed.ref in fresh]
+        touched = _correct(marks, found) | _add(new, marks, now)
+        keys = sorted(touched | _all_of(merged))
+        for first in range(0, len(keys), SETTLED_AT_ONCE):
+            settle(keys[first : first + SETTLED_AT_ONCE], book=book, now=now)
         book.write()
 
 
@@ -135,7 +158,12 @@ class _New:
     @property
     def key(self) -> Key:
         day = clock.business_day(self.deed.at)
-        return self.deed.ref.member_id, self.version.task_id, key_of(self.version, day)
+        ref = self.deed.ref
+        return ref.member_id, self.version.task_id, key_of(self.version, day, ref.id)
+
+    @property
+    def cause(self) -> tuple[Ref, int, str]:
+        return self.deed.ref, self.version.task_id, self.step.code
 
 
 def _add(found: Sequence[Deed], known: Sequence[Any], now: datetime) -> set[Key]:
@@ -143,18 +171,17 @@ def _add(found: Sequence[Deed], known: Sequence[Any], now: datetime) -> set[Key]
     if not found:
         return set()
     there = {(_ref(mark), mark.task_id, mark.step) for mark in known}
-    wanted = [
-        new
-        for new in _candidates(found, now)
-        if (new.deed.ref, new.version.task_id, new.step.code) not in there
-    ]
+    wanted = [new for new in _candidates(found, now) if new.cause not in there]
     bought = [int(deed.ref.id) for deed in found if deed.ref.kind == "purchase"]
     chosen = Chosen({new.key[0] for new in wanted}, without=bought)
-    able = [new for new in wanted if chosen.may(new.version, new.key, new.deed.at)]
+    able: dict[tuple[Ref, int, str], _New] = {}  # of one day at two stores the first counts
+    for new in wanted:
+        if chosen.may(new.version, new.key, new.deed.at):
+            able.setdefault(new.cause, new)
     if able:
         with atomic() as transaction:
-            transaction.execute(insert(TaskMark), [_row(new, now) for new in able])
-    return {new.key for new in able}
+            transaction.execute(insert(TaskMark), [_row(new, now) for new in able.values()])
+    return {new.key for new in able.values()}
 
 
 def _candidates(found: Sequence[Deed], now: datetime) -> list[_New]:
@@ -164,9 +191,8 @@ def _candidates(found: Sequence[Deed], now: datetime) -> list[_New]:
     for versions in tasks.values():
         for deed in found:
             version = rules.at(versions, deed.at)
-            for step in version.steps if version.active else ():
-                amount = deed.worth(step)
-                if amount:
+            for step in version.steps if version and version.active else ():
+                if version and (amount := deed.worth(step)):
                     wanted.append(_New(deed, version, step, amount))
     return wanted
 

@@ -45,14 +45,13 @@ def join(from_id: int, into_id: int) -> None:
         )
         transaction.execute(
             sa.update(claims)
-            .where(claims.c.member_id == from_id, live, ~claimed)
+            .where(claims.c.member_id == from_id, ~live | ~claimed)
             .values(member_id=into_id)
         )
 
 
 def _one_friend(from_id: int, into_id: int) -> None:
-    """Whoever brought one of the two has brought one friend; where both counted, the merge's fact
-    looks at both again."""
+    """Whoever brought one of the two has brought one friend, who counts once."""
     marks, other = table_of(TaskMark), aliased(table_of(TaskMark))
     there = sa.exists().where(
         other.c.member_id == marks.c.member_id,

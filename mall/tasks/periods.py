@@ -7,6 +7,7 @@ from mall import clock
 from mall.tasks.rules import Version
 
 ONCE = "once"
+EACH = "each"  # everything that counts is a period of its own, by its own name
 ONE_DAY, ONE_WEEK = timedelta(days=1), timedelta(days=7)
 LONGEST_MONTH = timedelta(days=31)
 
@@ -25,8 +26,10 @@ class Span:
         return self.closes_at is not None and moment >= self.closes_at
 
 
-def key_of(version: Version, day: date) -> str:
-    """The name of the period that a day falls in."""
+def key_of(version: Version, day: date, deed: str = "") -> str:
+    """The name of the period that a day falls in, or of the deed's own."""
+    if version.period == EACH:
+        return deed
     if version.period == "daily":
         return day.isoformat()
     if version.period == "weekly":
@@ -37,6 +40,11 @@ def key_of(version: Version, day: date) -> str:
         assert version.starts_on is not None
         return version.starts_on.isoformat()  # another window of the task begins anew
     return ONCE
+
+
+def is_of(version: Version, period: str) -> bool:
+    """Whether a version has a period of that name; each window is another."""
+    return version.period != "window" or str(version.starts_on) == period
 
 
 def first_day(period: str, key: str) -> date | None:

@@ -1,40 +1,31 @@
-"""Tasks written, looked at and put in force. A version is never changed after that."""
+"""Tasks written, looked at, put in force and ended. A version is never changed once it is in force."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, segments
+from mall import clock
 from mall.atomic import atomic, read
 from mall.errors import (
     ChangedMeanwhile,
-    Malformed,
     NotFound,
     PeriodFixed,
     RulePublished,
-    StepChanged,
+    TaskNotInForce,
 )
 from mall.idempotency import Answer, Key
+from mall.segments import audience
+from mall.tasks.check import check, check_codes, only_of
 from mall.tasks.rules import NEWCOMER
-from models import Bundle, Member, Reward, Store, Task, TaskVersion, Tier
+from models import Account, Member, Task, TaskVersion
 from models.base import db, insert, table_of
 
 OWN_COLUMNS = (
     *("title", "title_en", "ordered", "starts_on", "ends_on", "points", "bundle_code"),
-    *("automatic", "active", "sort"),
+    *("automatic", "sort"),
 )
-OF_RECEIPTS = {"purchase_count", "purchase_amount"}
-OF_REWARDS = {"redemption", "voucher_used"}
-OF_STORES = OF_RECEIPTS | OF_REWARDS | {"review_approved"}
-ALLOWED = {  # which restriction may stand at steps that count what
-    "stores": OF_STORES,
-    "categories": OF_RECEIPTS | OF_REWARDS,
-    "skus": OF_RECEIPTS,
-    "min_amount_fen": OF_RECEIPTS,
-    "rewards": OF_REWARDS,
-}
 _versions = table_of(TaskVersion)
 
 
@@ -42,33 +33,43 @@ def write(
     values: dict[str, Any], *, publish: bool, staff_id: int | None, key: Key, now: datetime
 ) -> Answer:
     """Write a new version of a task, as a draft or in force at once."""
-    with atomic() as transaction:
+    with atomic():
         key.claim(now=now)
-        _check(values)
-        task = _task(values, now)
-        _check_steps(task.id, values["steps"])
-        last = sa.select(sa.func.max(_versions.c.version)).where(_versions.c.task_id == task.id)
-        version = (transaction.execute(last).scalar() or 0) + 1
-        row = {
-            **{name: values[name] for name in OWN_COLUMNS},
-            "steps": [_step(each) for each in values["steps"]],
-            "audience": _said(values["audience"]),
-            "task_id": task.id,
-            "version": version,
-            "created_at": now,
-            "published_by": staff_id if publish else None,
-            "published_at": now if publish else None,
-        }
-        statement = insert(TaskVersion).values(**row).on_conflict_do_nothing()
-        added = transaction.execute(statement.returning(_versions.c.id)).scalar()
-        if added is None:
-            raise ChangedMeanwhile(version=version)
-        return key.store(201, view(TaskVersion(id=added, task=task, **row)))
+        check(values)
+        task = _task(values["code"], values["period"], now)
+        check_codes(task.id, values["steps"])
+        stamp = _stamp(staff_id, now) if publish else _stamp(None, None)
+        return key.store(201, view(_add(task, {**_columns(values), **stamp, "active": True}, now)))
 
 
-def _task(values: dict[str, Any], now: datetime) -> Task:
+def _stamp(staff_id: int | None, now: datetime | None) -> dict[str, Any]:
+    return {"published_by": staff_id, "published_at": now}
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: values[name] for name in OWN_COLUMNS},
+        "steps": [_step(each) for each in values["steps"]],
+        "audience": _said(values["audience"]),
+    }
+
+
+def _step(values: Mapping[str, Any]) -> dict[str, Any]:
+    only = only_of(values)
+    named = ("code", "title", "title_en", "counts", "target")
+    return {**{name: values[name] for name in named}, **({"only": only} if only else {})}
+
+
+def _said(filters: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in filters.items()
+        if value not in (None, [])
+    }
+
+
+def _task(code: str, period: str, now: datetime) -> Task:
     """The task of a code, which is made where there is none."""
-    code, period = values["code"], values["period"]
     new = insert(Task).values(code=code, period=period, created_at=now).on_conflict_do_nothing()
     with atomic() as transaction:
         transaction.execute(new)
@@ -78,41 +79,97 @@ def _task(values: dict[str, Any], now: datetime) -> Task:
     return task
 
 
+def _add(task: Task, columns: dict[str, Any], now: datetime) -> TaskVersion:
+    """Add the next version; of two at the same moment the second is refused."""
+    last = sa.select(sa.func.max(_versions.c.version)).where(_versions.c.task_id == task.id)
+    with atomic() as transaction:
+        version = (transaction.execute(last).scalar() or 0) + 1
+        row = {**columns, "task_id": task.id, "version": version, "created_at": now}
+        statement = insert(TaskVersion).values(**row).on_conflict_do_nothing()
+        added = transaction.execute(statement.returning(_versions.c.id)).scalar()
+    if added is None:
+        raise ChangedMeanwhile(version=version)
+    return TaskVersion(id=added, task=task, **row)
+
+
+def redraft(version_id: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Change a draft; what is in force stays what it is."""
+    with atomic() as transaction:
+        found = _find(version_id)
+        names = (*OWN_COLUMNS, "steps", "audience")
+        merged = {**{name: getattr(found, name) for name in names}, **values}
+        check({**merged, "period": found.task.period})
+        check_codes(found.task_id, merged["steps"])
+        changed = transaction.execute(
+            sa.update(_versions)
+            .where(_versions.c.id == version_id, _versions.c.published_at.is_(None))
+            .values(_columns(merged))
+        )
+        if changed.rowcount == 0:
+            raise RulePublished(version=found.version)
+        return view(_find(version_id))
+
+
 def publish(version_id: int, *, staff_id: int, key: Key, now: datetime) -> Answer:
     """Put a draft in force; refused where it is in force, or where a newer version is."""
     with atomic() as transaction:
         key.claim(now=now)
         found = _find(version_id)
-        newer = sa.select(sa.func.max(_versions.c.version)).where(
-            _versions.c.task_id == found.task_id, _versions.c.published_at.is_not(None)
-        )
-        version = transaction.execute(newer).scalar() or 0
+        check_codes(found.task_id, found.steps)
+        version = _newest(found.task_id)
         done = transaction.execute(
             sa.update(_versions)
             .where(
                 _versions.c.id == version_id,
                 _versions.c.published_at.is_(None),
-                _versions.c.version > version,
+                _versions.c.version > (version.version if version else 0),
             )
-            .values(published_at=now, published_by=staff_id)
+            .values(**_stamp(staff_id, now))
         )
         if done.rowcount == 0:
-            raise RulePublished(version=version)
+            raise RulePublished(version=version.version if version else found.version)
         return key.store(200, view(_find(version_id)))
 
 
+def retire(version_id: int, *, staff_id: int, key: Key, now: datetime) -> Answer:
+    """End a task for everybody: nothing counts and nothing can be claimed from now on.
+
+    That is a version too. What was given stays, and a refund still takes it back.
+    """
+    with atomic():
+        key.claim(now=now)
+        found = _find(version_id)
+        newest = _newest(found.task_id)
+        if newest is None or not newest.active:
+            raise TaskNotInForce(task=found.task.code)
+        names = (*OWN_COLUMNS, "steps", "audience")
+        same = {name: getattr(newest, name) for name in names}
+        ended = _add(found.task, {**same, **_stamp(staff_id, now), "active": False}, now)
+        return key.store(201, view(ended))
+
+
 def preview(version_id: int, *, now: datetime) -> dict[str, int]:
-    """How many members a version, draft or not, is for at this moment. Nothing is changed."""
-    found = _find(version_id)
-    audience = dict(found.audience)
-    days = audience.pop(NEWCOMER, None)
-    chosen = segments.audience(audience)
-    if days is not None:
-        first = clock.business_day(now) - timedelta(days=days - 1)
+    """How many members a version is for today, of how many; its days are not looked at."""
+    filters = dict(_find(version_id).audience)
+    newcomer_days = filters.pop(NEWCOMER, None)
+    chosen = audience(filters)
+    if newcomer_days is not None:
+        first = clock.business_day(now) - timedelta(days=newcomer_days - 1)
         chosen = chosen.where(Member.joined_at >= clock.start_of_day(first))
-    counted = sa.select(sa.func.count()).select_from(chosen.subquery())
-    everybody = sa.select(sa.func.count()).select_from(segments.audience({}).subquery())
-    return {"members": read(counted)[0][0], "of_members": read(everybody)[0][0]}
+    everybody = sa.select(sa.func.count()).select_from(Account).where(Account.state == "open")
+    ((members,),) = read(sa.select(sa.func.count()).select_from(chosen.subquery()))
+    ((total,),) = read(everybody)
+    return {"members": members, "members_total": total}
+
+
+def _newest(task_id: int) -> TaskVersion | None:
+    """The version of a task that is in force, or that ended it."""
+    mine = every_version().where(
+        TaskVersion.task_id == task_id, TaskVersion.published_at.is_not(None)
+    )
+    newest = mine.order_by(TaskVersion.version.desc()).limit(1)
+    found: TaskVersion | None = db.session.scalar(newest.execution_options(populate_existing=True))
+    return found
 
 
 def _find(version_id: int) -> TaskVersion:
@@ -131,76 +188,10 @@ def every_version() -> sa.Select[Any]:
     return sa.select(TaskVersion).options(sa.orm.joinedload(TaskVersion.task))
 
 
-def _step(values: Mapping[str, Any]) -> dict[str, Any]:
-    only = {name: value for name, value in values.get("only", {}).items() if value}
-    named = ("code", "title", "title_en", "counts", "target")
-    return {**{name: values[name] for name in named}, **({"only": only} if only else {})}
-
-
-def _said(audience: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.isoformat() if isinstance(value, date) else value
-        for name, value in audience.items()
-        if value not in (None, [])
-    }
-
-
-def _check(values: dict[str, Any]) -> None:
-    """Refuse a task that could never be done or never pay, or that names what is not there."""
-    errors = {**_wrong_days(values), **_wrong_steps(values["steps"], ordered=values["ordered"])}
-    code = values["bundle_code"]
-    if not code and not values["points"]:
-        errors["points"] = ["a task gives points, a bundle or both"]
-    if code and not _there(Bundle.code, {code}):
-        errors["bundle_code"] = ["no such bundle"]
-    if not _there(Tier.code, set(values["audience"].get("tiers", ()))):
-        errors["audience"] = ["tiers: no such tier"]
-    if errors:
-        raise Malformed(errors=errors)
-
-
-def _wrong_days(values: dict[str, Any]) -> dict[str, list[str]]:
-    starts, ends = values["starts_on"], values["ends_on"]
-    if values["period"] == "window" and not (starts and ends):
-        return {"starts_on": ["a window has a first and a last day"]}
-    if starts and ends and starts > ends:
-        return {"ends_on": ["before starts_on"]}
-    return {}
-
-
-def _wrong_steps(steps: Sequence[dict[str, Any]], *, ordered: bool) -> dict[str, list[str]]:
-    if len({step["code"] for step in steps}) < len(steps):
-        return {"steps": ["each code once"]}
-    if ordered and len(steps) == 1:
-        return {"ordered": ["one step has no order"]}
-    for step in steps:
-        only = {name for name, value in step.get("only", {}).items() if value}
-        for name in sorted(only):
-            if step["counts"] not in ALLOWED[name]:
-                return {"steps": [f"{step['code']}: {name} says nothing of {step['counts']}"]}
-        if step["counts"] == "profile_completed" and step["target"] > 1:
-            return {"steps": [f"{step['code']}: a profile is completed once"]}
-    stores = {each for step in steps for each in step.get("only", {}).get("stores", ())}
-    rewards = {each for step in steps for each in step.get("only", {}).get("rewards", ())}
-    if not (_there(Store.id, stores) and _there(Reward.id, rewards)):
-        raise NotFound()
-    return {}
-
-
-def _there(column: Any, wanted: set[Any]) -> bool:
-    return not wanted or {row[0] for row in read(sa.select(column).where(column.in_(wanted)))} == (
-        wanted
-    )
-
-
-def _check_steps(task_id: int, steps: Sequence[dict[str, Any]]) -> None:
-    """Refuse a step's code that counted something else in another version: progress would mix."""
-    known = sa.select(_versions.c.steps).where(_versions.c.task_id == task_id)
-    before = {step["code"]: step["counts"] for row in read(known) for step in row.steps}
-    for step in steps:
-        counts = before.get(step["code"], step["counts"])
-        if counts != step["counts"]:
-            raise StepChanged(step=step["code"], counts=counts)
+def _state(version: TaskVersion) -> str:
+    if version.published_at is None:
+        return "draft"
+    return "published" if version.active else "retired"
 
 
 def view(version: TaskVersion) -> dict[str, Any]:
@@ -214,7 +205,7 @@ def view(version: TaskVersion) -> dict[str, Any]:
         **days,
         "code": version.task.code,
         "period": version.task.period,
-        "state": "published" if published else "draft",
+        "state": _state(version),
         "created_at": clock.rfc3339(version.created_at),
         "published_at": clock.rfc3339(published) if published else None,
     }

@@ -27,6 +27,7 @@ class Only:
     categories: frozenset[str] = frozenset()
     skus: frozenset[str] = frozenset()
     rewards: frozenset[int] = frozenset()
+    tiers: frozenset[str] = frozenset()
     min_amount_fen: int = 0
 
 
@@ -135,7 +136,6 @@ def _by_task(query: sa.Select[Any]) -> dict[int, list[Version]]:
     return found
 
 
-def at(versions: Sequence[Version], moment: datetime) -> Version:
-    """The version in force at a moment; before the first it is the first (its days may begin earlier)."""
-    before = [each for each in versions if each.published_at <= moment]
-    return before[-1] if before else versions[0]
+def at(versions: Sequence[Version], moment: datetime) -> Version | None:
+    """The version in force at a moment; before the first was published there is none."""
+    return next((each for each in reversed(versions) if each.published_at <= moment), None)

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from mall import bundles, clock, points
 from mall.atomic import atomic
 from mall.bundles import Gift
+from tests.blueprints.routes import TASK
 from tests.caller import Caller
 from tests.makers import grant
 
@@ -23,6 +24,7 @@ STAFF = {
     "owner": "owner",
     "analyst": "analyst",
 }
+VISIT = {"code": "visit", "title": "到店", "title_en": "Visit", "counts": "visit"}
 ROLES = ("nobody", "shopper", *STAFF)
 PATIENCE_S = 60
 
@@ -86,11 +88,17 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
     today = clock.business_day(clock.now())
     for n in (1, 2, 3):
         admin.post("/admin/outages", {"day": str(today - timedelta(days=n)), "note": "断电"})
+    reviews: list[Any] = []
+    tasks: list[Any] = []
     for n in (1, 2, 3):
         admin.post("/admin/bundles", {"code": "gift", "name": "礼包", "points": n})
         _give(shopper.id, f"busy-{n}")
         receipt = {"member_id": shopper.id, "receipt_no": f"busy-{n}", "amount_fen": 100}
-        clerk.post("/clerk/purchases", receipt)
+        bought = clerk.post("/clerk/purchases", receipt).json["id"]
+        review = {"purchase_id": bought, "rating": n, "text": "味道不错，下次还会再来"}
+        reviews.append(shopper.post("/me/reviews", review).json)
+        task = {**TASK, "code": f"task-{n}", "steps": [VISIT], "publish": n == 2}
+        tasks.append(admin.post("/admin/tasks", task).json)
         campaign = {"name": f"关怀{n}", "points": n, "budget_points": 100}
         admin.post("/admin/points-campaigns", campaign)
         shopper.patch("/me", {"city": f"{n}市"})
@@ -106,6 +114,8 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
         "rewards": rewards,
         "redemptions": redemptions,
         "adjustments": adjustments,
+        "reviews": reviews,
+        "tasks": tasks,
         "invite_code": code,
     }
 

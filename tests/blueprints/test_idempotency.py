@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mall import clock, idempotency, shop
 from models import Alarm, IdempotencyKey, Member, Redemption, Referral, db
-from tests.blueprints.routes import CALLS, FILES, REVIEW, REWARD, TASK, TEMPLATE
+from tests.blueprints.routes import CALLS, FILES, REWARD, TASK, TEMPLATE
 from tests.makers import grant
 from tests.mall.books import by_hand
 
@@ -22,8 +22,7 @@ KEYLESS = {  # the contract's own list: auth/*, check-ins, scans and imports
     "POST /admin/imports/purchases",
 }
 POSTS = [call for call in (*CALLS, *FILES) if call.method == "POST"]
-A_STEP = {**TASK["steps"][0], "counts": "check_in", "target": 1, "only": {}}
-A_TASK = {**TASK, "steps": [A_STEP], "ordered": False, "audience": {}}
+CHECK_IN = {"code": "in", "title": "签到", "title_en": "Sign in", "counts": "check_in"}
 CSV = "external_id,nickname\nE1,小明\n"
 
 
@@ -121,31 +120,34 @@ class Scenario:
         return self.shop["admin"], "/admin/earning-rules/back-tests", body, other
 
     def task(self):
-        body = {**A_TASK, "code": "other"}
-        return self.shop["admin"], "/admin/tasks", body, {**body, "sort": 2}
+        body = {**TASK, "code": "new", "steps": [CHECK_IN]}
+        return self.shop["admin"], "/admin/tasks", body, {**body, "points": 2}
 
     def task_publication(self):
-        draft = self.shop["admin"].post("/admin/tasks", {**A_TASK, "publish": False}).json["id"]
-        return self.shop["admin"], f"/admin/tasks/{draft}/publication", {}, None
+        draft = self.shop["admin"].post("/admin/tasks", {**TASK, "code": "d", "steps": [CHECK_IN]})
+        return self.shop["admin"], f"/admin/tasks/{draft.json['id']}/publication", {}, None
+
+    def task_retirement(self):
+        body = {**TASK, "code": "old", "steps": [CHECK_IN], "publish": True}
+        made = self.shop["admin"].post("/admin/tasks", body).json["id"]
+        return self.shop["admin"], f"/admin/tasks/{made}/retirement", {}, None
 
     def claim(self):
-        task = self.shop["admin"].post("/admin/tasks", {**A_TASK, "code": "signed"}).json
-        self.shop["shopper"].post("/me/checkins")
-        path = f"/me/tasks/{task['task_id']}/claims"
-        return self.shop["shopper"], path, {}, {"period_key": "once"}
+        body = {**TASK, "code": "claimed", "steps": [CHECK_IN], "publish": True}
+        task = self.shop["admin"].post("/admin/tasks", body).json["task_id"]
+        self.shop["friends"][0].post("/me/checkins", {})
+        path = f"/me/tasks/{task}/claims"
+        return self.shop["friends"][0], path, {}, {"period_key": "once"}
 
-    def product_review(self):
-        return self.shop["shopper"], "/me/reviews", self._a_review("R7"), self._a_review("R8")
+    def shoppers_review(self):
+        receipt = {"member_id": self.shop["shopper"].id, "receipt_no": "R-v", "amount_fen": 900}
+        made = self.shop["clerk"].post("/clerk/purchases", receipt).json["id"]
+        body = {"purchase_id": made, "rating": 5, "text": "很好喝，下次还要再来"}
+        return self.shop["shopper"], "/me/reviews", body, {**body, "rating": 4}
 
-    def decision(self):
-        held = self.shop["shopper"].post("/me/reviews", self._a_review("R9")).json["id"]
-        path = f"/admin/reviews/{held}/decision"
-        return self.shop["admin"], path, {"approved": True}, {"approved": True, "note": "好"}
-
-    def _a_review(self, receipt_no):
-        body = {"member_id": self.shop["shopper"].id, "receipt_no": receipt_no, "amount_fen": 100}
-        bought = self.shop["clerk"].post("/clerk/purchases", body).json["id"]
-        return {**REVIEW, "purchase_id": bought}
+    def review_decision(self):
+        path = f"/admin/reviews/{self.shop['reviews'][0]['id']}/decision"
+        return self.shop["admin"], path, {"approved": True}, {"approved": False, "note": "不当"}
 
     def template(self):
         body = {**TEMPLATE, "is_on": False}

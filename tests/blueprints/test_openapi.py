@@ -200,6 +200,7 @@ def test_every_success_is_told(operations):
         "POST /admin/outages": {"201"},
         "POST /admin/message-templates": {"201"},
         "POST /admin/tasks": {"201"},
+        "POST /admin/tasks/{version_id}/retirement": {"201"},
         "POST /me/tasks/{task_id}/claims": {"201"},
         "POST /me/reviews": {"201"},
         "POST /admin/bundles": {"201"},

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from mall import clock
 from models import Alarm, Message, PointsReminder
-from tests.blueprints.routes import REVIEW, TASK, TEMPLATE
+from tests.blueprints.routes import TEMPLATE
 from tests.makers import points_live
 from tests.mall.books import by_hand
 
@@ -88,10 +88,6 @@ def full_shop(busy_shop, as_shopper):
         told = {"points": 1, "lots": 1, "expires_on": today, "step_days": number}
         row = {"member_id": shopper.id, "policy_version": 1, "created_at": clock.now(), **told}
         by_hand(sa.insert(PointsReminder).values(**row, state="waiting"))
-        admin.post("/admin/tasks", {**TASK, "steps": TASK["steps"][:1], "ordered": False})
-        receipt = {"receipt_no": f"V{number}", "amount_fen": 50, "member_id": shopper.id}
-        bought = busy_shop["clerk"].post("/clerk/purchases", receipt).json
-        shopper.post("/me/reviews", {**REVIEW, "purchase_id": bought["id"]})
         written = admin.post("/admin/message-templates", TEMPLATE).json
         texts = {name: written[name] for name in ("title_zh", "body_zh", "title_en", "body_en")}
         row = {"member_id": shopper.id, "event_id": 10**9 + number, "template_id": written["id"]}

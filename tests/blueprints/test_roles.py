@@ -115,6 +115,8 @@ ALLOWED = {
     "POST /api/v1/clerk/benefit-uses/<id:use_id>/undo": TILL,
     "GET /api/v1/admin/tasks": READING,
     "POST /api/v1/admin/tasks": OFFICE,
+    "PATCH /api/v1/admin/tasks/<id:version_id>": OFFICE,
+    "POST /api/v1/admin/tasks/<id:version_id>/retirement": OFFICE,
     "GET /api/v1/admin/tasks/<id:version_id>/preview": READING,
     "POST /api/v1/admin/tasks/<id:version_id>/publication": OFFICE,
     "GET /api/v1/me/tasks": SHOPPER,

@@ -120,6 +120,9 @@ def test_made_up_requests_find_no_bug(audience, busy_shop, as_a_server):
         "adjustment_id": busy_shop["adjustments"][0]["id"],
         "code": redemption["voucher"]["code"],
         "invite_code": busy_shop["invite_code"],
+        "version_id": busy_shop["tasks"][0]["id"],
+        "task_id": busy_shop["tasks"][1]["task_id"],
+        "review_id": busy_shop["reviews"][0]["id"],
     }
     token = busy_shop[audience].token
     db.session.rollback()  # the test's own session waits for nobody

@@ -1,131 +1,143 @@
-"""What the tests of tasks do and read: publish a task, buy, sign in, claim as of a moment."""
+"""What the tests of tasks do and read: publish tasks, do things on a day, look and claim."""
 
 import itertools
-from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from mall import bundles, checkins, merges, purchases, reactions, refunds, tasks, undo, vouchers
-from mall.errors import MallError
+from mall import bundles, checkins, purchases, reactions, referrals, refunds, tasks, undo
+from mall.atomic import atomic
+from mall.events import Joined, record
 from mall.purchases import Receipt
-from mall.refunds import Asked
-from models import Purchase, TaskClaim, TillAction, Voucher, db
+from models import LedgerEntry, Member, Purchase, TaskClaim, TaskMark, TaskVersion, TillAction
 from tests.makers import a_key
 from tests.mall.books import clerk, one, rows, said
-from tests.mall.tier_books import day
+from tests.mall.tier_books import day, days
 
-MONDAY = day("2027-03-01")
+__all__ = ["day", "days"]
+SUN = day("2027-01-10")
+MON = day("2027-01-11")
 _count = itertools.count(1)
 
 
-def step(counts: str, target: int = 1, code: str | None = None, **only: Any) -> dict[str, Any]:
-    names = {"code": (code or counts)[:16], "title": "步骤", "title_en": "Step"}
-    return {**names, "counts": counts, "target": target, "only": only}
+def a_step(counts, target=1, code="s", **only):
+    names = {"code": code, "title": code, "title_en": code, "counts": counts, "target": target}
+    return {**names, "only": only}
+
+
+def a_task(*steps, **values):
+    blank = {
+        **{"code": "t", "period": "once", "title": "任务", "title_en": "Task", "ordered": False},
+        **{"audience": {}, "starts_on": None, "ends_on": None, "points": 10, "bundle_code": ""},
+        **{"automatic": False, "sort": 0},
+    }
+    return {**blank, "steps": list(steps), **values}
 
 
 class TaskBooks:
     """A shop with tasks, in which days pass as the test says."""
 
-    def __init__(self, stores: dict[str, int], hired: dict[str, int]) -> None:
-        self.stores, self.hired = stores, hired
+    def __init__(self, stores, hired):
+        self.stores, self.admin, self.clerk = stores, hired["admin"], clerk(hired["clerk-a"])
+        self.today = SUN
 
-    def task(
-        self, code: str, *steps: dict[str, Any], at: datetime = MONDAY, **values: Any
-    ) -> dict[str, Any]:
-        """Publish a task that is done once, for everybody, and gives 10 points by hand."""
-        rest = {"period": "once", "ordered": False, "audience": {}, "points": 10, "sort": 0}
-        rest |= {"starts_on": None, "ends_on": None, "bundle_code": "", "active": True}
-        names = {"code": code, "title": f"任务{code}", "title_en": code, "automatic": False}
-        publish = values.pop("publish", True)
-        who = {"staff_id": self.hired["admin"], "key": a_key(route="task"), "now": at}
-        told = {**names, **rest, **values, "steps": list(steps)}
-        return said(tasks.write(told, publish=publish, **who))
+    def write(self, *steps, at=SUN, publish=True, **values):
+        who = {"staff_id": self.admin, "key": a_key(route="tasks")}
+        return said(tasks.write(a_task(*steps, **values), publish=publish, **who, now=at))
 
-    def bundle(self, code: str, **parts: Any) -> None:
-        values = {"code": code, "name": "专属礼", "points": 0, "growth_value": 0}
-        values |= {"rewards": [], "benefits": [], **parts}
-        who = {"staff_id": self.hired["admin"], "key": a_key(route="bundle")}
-        bundles.publish(values, **who, now=MONDAY)
+    def publish(self, *steps, at=SUN, **values):
+        """Put a task in force; answers its id."""
+        return self.write(*steps, at=at, **values)["task_id"]
 
-    def buy(self, member: int, yuan: int, *, at: datetime = MONDAY, **more: Any) -> int:
-        """Show a receipt; answers its id."""
-        number = f"t-{next(_count)}"
-        store = self.stores[more.pop("store", "A")]
-        more["staff_id"] = self.hired["clerk-a"]
-        receipt = Receipt(store, number, member, yuan * 100, more.pop("paid_at", at), **more)
-        purchases.record_receipts([receipt], now=at)
-        self.drain(at)
-        return one(Purchase.id, Purchase.receipt_no == number)
+    def retire(self, task_id, *, at):
+        newest = one(sa.func.max(TaskVersion.id), TaskVersion.task_id == task_id)
+        tasks.retire(newest, staff_id=self.admin, key=a_key(route="retire"), now=at)
 
-    def refund(
-        self, purchase: int, yuan: int | None = None, *, at: datetime = MONDAY, items: Any = ()
-    ) -> None:
-        asked = Asked(yuan and yuan * 100, items)
-        who = {"clerk": clerk(self.hired["clerk-a"]), "key": a_key(route="refund")}
-        refunds.refund(purchase, asked, **who, now=at)
-        self.drain(at)
+    def bundle(self, code="gift", **parts):
+        values = {"code": code, "name": "礼包", "points": 0, "growth_value": 0, "rewards": []}
+        key = a_key(route="bundles")
+        said(
+            bundles.publish(
+                {**values, "benefits": [], **parts}, staff_id=self.admin, key=key, now=SUN
+            )
+        )
 
-    def undo(self, kind: str, ref_id: int, *, at: datetime = MONDAY) -> None:
-        where = [TillAction.kind == kind, TillAction.ref_id == ref_id]
-        action = rows(TillAction.id, where=where)[-1][0]
-        who = {"staff": clerk(self.hired["clerk-a"]), "key": a_key(route="undo")}
-        undo.undo(action, "录错了", **who, now=at)
-        self.drain(at)
-
-    def hand_over(self, member: int, *, at: datetime = MONDAY) -> None:
-        """Let a member have what their first voucher is for."""
-        db.session.rollback()
-        voucher = db.session.scalars(sa.select(Voucher).where(Voucher.member_id == member)).first()
-        assert voucher is not None
-        who = {"clerk": clerk(self.hired["clerk-a"]), "key": a_key(route="use")}
-        vouchers.use(vouchers.code_of(voucher), **who, now=at)
-
-    def sign(self, member: int, *, at: datetime = MONDAY) -> None:
-        checkins.check_in(member, key=a_key(member, None), now=at)
-        self.drain(at)
-
-    def merge(self, into: int, source: int, *, at: datetime = MONDAY) -> None:
-        key = a_key(route="merge")
-        merges.merge(into, source, "同一人", actor="staff:1", key=key, now=at)
-        self.drain(at)
-
-    def drain(self, at: datetime) -> None:
+    def drain(self, at):
         while reactions.drain(now=at):
             pass
 
-    def claim(
-        self, member: int, task: dict[str, Any], *, at: datetime = MONDAY, **more: Any
-    ) -> Any:
-        """Claim; answers the points, or the code of the refusal."""
-        try:
-            key = a_key(member, route="claim")
-            done = tasks.claim(task["task_id"], member, key=key, now=at, **more)
-        except MallError as refusal:
-            return refusal.code
-        return said(done)["points_awarded"]
+    def buy(self, member, yuan=100, *, at, store="A", items=(), told=True, paid_at=None):
+        """Show a receipt, and let the worker hear of it; answers its id."""
+        number, who = f"r-{next(_count)}", self.clerk.id
+        receipt = Receipt(
+            *(self.stores[store], number, member, yuan * 100, paid_at or at),
+            staff_id=who,
+            items=items,
+        )
+        purchases.record_one(receipt, key=a_key(route="buy"), now=at)
+        if told:
+            self.drain(at)
+        return one(Purchase.id, Purchase.receipt_no == number)
 
-    def seen(self, member: int, task: dict[str, Any], *, at: datetime = MONDAY) -> Any:
-        """(state, progress, target) of a task on a member's list; None where it isn't there."""
-        listed = tasks.listed(member, now=at)
-        found = [each for each in listed if each["id"] == task["task_id"]]
-        return (found[0]["state"], found[0]["progress"], found[0]["target"]) if found else None
+    def refund(self, purchase_id, yuan=None, *, at, items=()):
+        asked = refunds.Asked(None if yuan is None else yuan * 100, items)
+        key = a_key(route="refund")
+        refund = said(refunds.refund(purchase_id, asked, clerk=self.clerk, key=key, now=at))["id"]
+        self.drain(at)
+        return refund
+
+    def undo(self, kind, ref_id, *, at):
+        where = [TillAction.kind == kind, TillAction.ref_id == ref_id]
+        action = rows(TillAction.id, where=where, order=TillAction.id.desc())[0][0]
+        undo.undo(action, "录错了", staff=self.clerk, key=a_key(route="undo"), now=at)
+        self.drain(at)
+
+    def check_in(self, member, *, at, told=True):
+        checkins.check_in(member, key=a_key(member, text=None), now=at)
+        if told:
+            self.drain(at)
+
+    def befriend(self, inviter, friend, *, at, told=True):
+        """Let a member be one who joined by another's invitation."""
+        code = one(Member.invite_code, Member.id == inviter)
+        with atomic():
+            assert referrals.bind(friend, code, now=at)
+            record(Joined(friend), now=at)
+        if told:
+            self.drain(at)
+
+    def list(self, member, at):
+        return tasks.listed(member, now=at)
+
+    def seen(self, member, at, code="t"):
+        """(progress, target, state) of a task in a member's list; None where it is not there."""
+        shown = {each["code"]: each for each in self.list(member, at)}
+        return code in shown and tuple(shown[code][n] for n in ("progress", "target", "state"))
+
+    def claim(self, member, task, at, period_key=None, key=None):
+        asked = key or a_key(member, route="claim")
+        return said(tasks.claim(task, member, period_key=period_key, key=asked, now=at))
 
 
 @pytest.fixture
-def shop(stores, hired) -> TaskBooks:
+def shop(stores, hired):
     return TaskBooks(stores, hired)
 
 
-def later(days: int, at: datetime = MONDAY) -> datetime:
-    return at + timedelta(days=days)
+def paid(member):
+    """What tasks gave and took, in order."""
+    entry = LedgerEntry
+    where = [entry.member_id == member, entry.kind.in_(["task", "task_back"])]
+    return [delta for (delta,) in rows(entry.delta_points, where=where, order=entry.seq)]
 
 
-def claims(member: int) -> list[str]:
-    """The states of a member's claims, in order."""
-    return [state for (state,) in rows(TaskClaim.state, where=[TaskClaim.member_id == member])]
+def claims(member):
+    where = [TaskClaim.member_id == member]
+    return [state for (state,) in rows(TaskClaim.state, where=where)]
 
 
-def newest(model: Any) -> Any:
-    return one(sa.func.max(model.id))
+def marks(member):
+    """Everything a member did that counted: (step, period, amount)."""
+    mark = TaskMark
+    columns = (mark.step, mark.period, mark.amount)
+    return rows(*columns, where=[mark.member_id == member], order=mark.id)

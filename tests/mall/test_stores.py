@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from mall import clock, code_images, demo, ledger, shop, staff, stores
+from mall import clock, code_images, demo, ledger, shop, staff, stores, tasks
 from mall.errors import NameTaken, NotFound, WeChatUnavailable
 from models import CheckInRule, CodeImage, EarningRule, Member, Reward, Staff, Store, Tier, db
 from tests.fakes import PNG
@@ -82,6 +82,17 @@ def test_opening_a_shop_again_changes_nothing_that_was_tuned(now):
 
 
 # the demonstration
+
+
+@pytest.mark.covers("D4", "D11")
+def test_whoever_joins_the_demonstration_sees_its_tasks(a_member, now):
+    demo.fill(now=now)
+
+    shown = {each["code"]: each for each in tasks.listed(a_member(), now=now)}
+
+    assert set(shown) == {code for code, *_ in demo.TASKS}
+    assert shown["newcomer"]["ends_at"] and shown["thousand"]["unit"] == "fen"
+    assert {each["state"] for each in shown.values()} == {"todo"}
 
 
 def test_an_empty_shop_is_filled_with_the_demonstration_once(now):

@@ -8,7 +8,7 @@ import pytest
 from mall import checkins, clock
 from tests.makers import a_key, points_live
 from tests.mall.books import wrong
-from tests.mall.task_books import TaskBooks, step
+from tests.mall.task_books import TaskBooks, a_step
 from tests.mall.tier_books import day
 from tests.programme.model import SIGN_POINTS, ModelTask
 from tests.programme.walk import MEMBERS, Walk
@@ -40,8 +40,8 @@ def walk(a_member, a_reward, stores, hired, tune):
         books = TaskBooks(stores, hired)
         for number, (period, counts, target, points, automatic) in enumerate(TASKS):
             told = {"period": period, "points": points, "automatic": automatic, "at": OPENS}
-            task = books.task(f"t{number}", step(counts, target), **told)
-            model = ModelTask(task["task_id"], counts, target, points, automatic, period)
+            task = books.publish(a_step(counts, target), code=f"t{number}", **told)
+            model = ModelTask(task, counts, target, points, automatic, period)
             walk.tasks.append(model)
         return walk
 

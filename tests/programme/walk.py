@@ -244,7 +244,7 @@ class Walk:
             assert lots == kept, self._differs(member, lots, kept)
             self._compare_tasks(member, person)
 
-    def _differs(self, member: int, real: Any, told: Any) -> str:
+    def _differs(self, member: int, real: object, told: object) -> str:
         story = "\n".join(self.story[-60:])
         return f"member {member}: the shop has {real}, the model {told}\n{story}"
 
@@ -257,7 +257,8 @@ class Walk:
             if (task.id, task.key(day)) in person.claims:
                 state = "claimed"
             shown = seen[task.id]
-            assert (shown["progress"], shown["state"]) == (done, state), task
+            real, told = (shown["progress"], shown["state"]), (done, state)
+            assert real == told, f"{task}: {self._differs(member, real, told)}"
 
     def count_trades(self) -> int:
         """Redemptions that stand, by the model; the shop's are to be as many."""

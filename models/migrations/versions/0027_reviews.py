@@ -37,6 +37,9 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "(state = 'held') = (decided_at IS NULL)", name=op.f("ck_reviews_decided")
         ),
+        sa.CheckConstraint(
+            "state <> 'rejected' OR note <> ''", name=op.f("ck_reviews_rejected_for_a_reason")
+        ),
         sa.ForeignKeyConstraint(
             ["member_id"], ["accounts.member_id"], name=op.f("fk_reviews_member_id")
         ),
