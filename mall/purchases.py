@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mall import actions, clock, earning, points, tiers
 from mall.atomic import atomic
-from mall.earning import Awarded, Bill
+from mall.earning import NOW, PICKUP, Awarded, Bill
 from mall.errors import NotFound, ReceiptKnown
 from mall.events import Purchased, record_many
 from mall.idempotency import Answer, Key
@@ -30,6 +30,7 @@ class Receipt:
     channel: str = "till"
     staff_id: int | None = None
     items: Sequence[dict[str, Any]] = field(default=(), hash=False)
+    awaits_pickup: bool = False
 
     @property
     def actor(self) -> str:
@@ -38,7 +39,7 @@ class Receipt:
     @property
     def bill(self) -> Bill:
         day = clock.business_day(self.paid_at)
-        return Bill(self.amount_fen, day, self.store_id, self.items)
+        return Bill(self.amount_fen, day, self.store_id, self.items, self.awaits_pickup)
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _award(receipts: Sequence[tuple[int, Receipt]], book: Book) -> list[Recorded
         book.act(receipt.member_id, "purchase")
         due_at, cause = awarded.due_at(book.now), _cause(id_, receipt, awarded)
         grown = growth.of_spend(receipt.amount_fen)
-        if due_at is None:
+        if awarded.moment == NOW:
             balance = book.earn(receipt.member_id, awarded.points, cause)
         else:
             balance = book.account(receipt.member_id).balance_points
@@ -200,6 +201,7 @@ def _said(done: Recorded) -> dict[str, Any]:
     return {
         "id": done.id,
         "points_awarded": done.awarded.points,
+        "awaits_pickup": done.awarded.moment == PICKUP,
         "points_pending_until": clock.rfc3339(until) if until and done.awarded.points else None,
         "growth_awarded": done.growth,
         "balance_after": done.balance_after,

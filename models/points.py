@@ -135,7 +135,7 @@ class PendingGrant(Model):
     ref_id: Mapped[str] = mapped_column(sa.String(64))
     actor: Mapped[str] = mapped_column(sa.String(40))
     state: Mapped[str] = mapped_column(sa.String(8), default="pending")
-    due_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]  # none: it waits for somebody's word
     created_at: Mapped[datetime]
 
 

@@ -46,6 +46,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "tier_gifts",
         "reviews",
         "messages",
+        "pickups",
     ),
     ("tasks",),
     ("login", "scans", "imports", "ledger", "demo", "undo", "merges", "assets", "campaigns"),

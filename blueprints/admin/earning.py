@@ -86,7 +86,7 @@ class RuleBody(Body):
     excluded_skus = some(text(1, 64))
     audience = fields.Nested(AudienceBody())
     window = fields.Nested(WindowBody())
-    award = fields.String(validate=validate.OneOf(["now", "later"]), load_default="now")
+    award = fields.String(validate=validate.OneOf(["now", "later", "pickup"]), load_default="now")
     award_after_days = whole(1, MAX_DAYS)
     publish = YesOrNo(load_default=False)
 

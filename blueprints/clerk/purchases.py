@@ -8,7 +8,9 @@ from marshmallow import ValidationError, fields, validate, validates, validates_
 from blueprints.contract import (
     Blueprint,
     Body,
+    Nothing,
     Out,
+    YesOrNo,
     an_id,
     idempotent,
     moment,
@@ -17,7 +19,7 @@ from blueprints.contract import (
     text,
     when,
 )
-from mall import clock, members, purchases, tokens
+from mall import clock, members, pickups, purchases, tokens
 from mall.purchases import Receipt
 from models import Member
 
@@ -42,6 +44,7 @@ class PurchaseBody(Body):
     amount_fen = positive(required=True)
     paid_at = when()
     items = fields.List(fields.Nested(ItemBody), validate=validate.Length(0, MAX_ITEMS))
+    awaits_pickup = YesOrNo(load_default=False)
 
     @validates_schema
     def names_one_member(self, data: dict, **_: object) -> None:
@@ -71,6 +74,7 @@ class LineOut(Out):
 class PurchaseOut(Out):
     id = fields.Integer()
     points_awarded = fields.Integer()
+    awaits_pickup = fields.Boolean()
     points_pending_until = moment(allow_none=True)
     growth_awarded = fields.Integer()
     balance_after = fields.Integer()
@@ -93,8 +97,23 @@ def record_purchase(body: dict, *, key):
         paid_at=body.get("paid_at", now),
         staff_id=g.staff.id,
         items=body.get("items", ()),
+        awaits_pickup=body["awaits_pickup"],
     )
     return reply(purchases.record_one(receipt, key=key, now=now))
+
+
+class PickupOut(Out):
+    points_awarded = fields.Integer()
+    balance_after = fields.Integer()
+
+
+@bp.post("/purchases/<id:purchase_id>/pickup")
+@idempotent
+@bp.arguments(Nothing())
+@bp.response(200, PickupOut())
+def hand_over_purchase(_body: dict, purchase_id: int, *, key):
+    """What was bought has been picked up: the points that waited for it are given."""
+    return reply(pickups.pick_up(purchase_id, clerk=g.staff, key=key, now=clock.now()))
 
 
 def _member(body: dict, now: datetime) -> int:

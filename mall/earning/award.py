@@ -18,6 +18,7 @@ from mall.earning.rules import (
     LATER,
     MULTIPLY,
     NOW,
+    PICKUP,
     PURCHASE,
     Rule,
     in_force,
@@ -53,7 +54,7 @@ class Awarded:
         return max(paid, key=lambda line: line.points).rule if paid else None
 
     def due_at(self, now: datetime) -> datetime | None:
-        """When its points come; None for at once."""
+        """When its points come; None for at once, or when what was bought is picked up."""
         return now + timedelta(days=self.after_days) if self.moment == LATER else None
 
     def told(self) -> list[dict[str, Any]]:
@@ -180,8 +181,8 @@ def decide(bill: Bill, buyer: Buyer, rules: Sequence[Rule], used: Used, policy: 
     """What one receipt earns; what multiplies and adds comes when its base points do."""
     lines = engine.award(bill, buyer, rules, used=used, policy=policy)
     shares = share_out(bill, lines, rules)
-    slow = [line.rule for line in lines if line.points and line.rule.award != NOW]
-    if not slow:
-        return Awarded(lines, shares=shares)
-    after_days = max(rule.award_after_days for rule in slow)
-    return Awarded(lines, LATER, after_days, shares)
+    paid = [line.rule for line in lines if line.points]
+    if bill.awaits_pickup and any(rule.award == PICKUP for rule in paid):
+        return Awarded(lines, PICKUP, shares=shares)
+    slow = [rule.award_after_days for rule in paid if rule.award == LATER]
+    return Awarded(lines, LATER, max(slow), shares) if slow else Awarded(lines, shares=shares)

@@ -49,6 +49,7 @@ class Bill:
     day: date
     store_id: int | None = None
     items: Sequence[Mapping[str, Any]] = ()
+    awaits_pickup: bool = False
 
     @property
     def parts(self) -> list[Part]:

@@ -17,7 +17,7 @@ from models import EarningRule, db
 BASE, MULTIPLY, ADD = "base", "multiply", "add"
 PURCHASE, ITEM, CATEGORY, EVENT = "purchase", "item", "category", "event"
 FULL_UNITS, FLOOR, HALF_UP, CEILING = "full_units", "floor", "half_up", "ceiling"
-NOW, LATER = "now", "later"
+NOW, LATER, PICKUP = "now", "later", "pickup"  # when points come
 WHOLE = 100  # per cent
 
 

@@ -46,6 +46,12 @@ class VoucherLocked(TooMany):
     retry_after_s = 600
 
 
+class NothingAwaitsPickup(Refused):
+    code = "nothing_awaits_pickup"
+    zh = "这张小票没有等待提货的积分：已提货、已退款或积分已到账"
+    en = "No points of this receipt wait for a pickup: it was picked up, refunded, or paid at once."
+
+
 class NameTaken(Refused):
     code, zh, en = "name_taken", "名称或编号已被使用", "That name is taken."
 

@@ -23,7 +23,7 @@ class Promise:
     member_id: int
     points: int
     cause: Cause
-    due_at: datetime
+    due_at: datetime | None  # none: when somebody says so
 
 
 def promise_many(promises: Sequence[Promise], *, now: datetime) -> None:
@@ -126,6 +126,16 @@ def activate_due(*, now: datetime) -> list[PendingGrant]:
         grants = _grant(members, book)
         book.write()
         return grants
+
+
+def come_due(ref_kind: str, ref_id: str, *, now: datetime) -> int:
+    """What waits for somebody's word is due now; answers how many promises. Locks the rows."""
+    table = table_of(PendingGrant)
+    waits = (table.c.state == "pending") & table.c.due_at.is_(None)
+    same = (table.c.ref_kind == ref_kind) & (table.c.ref_id == ref_id)
+    with atomic() as transaction:
+        turned = transaction.execute(sa.update(table).where(same, waits).values(due_at=now))
+        return turned.rowcount
 
 
 def activate(ref_kind: str, ref_id: str, *, book: Book, now: datetime) -> int:

@@ -125,6 +125,7 @@ CALLS = (
     Call("POST", "/me/transfers", "shopper", {"card_no": "888800000000", "points": 1}),
     Call("POST", "/clerk/scans", "clerk", {"code": "888800000000"}, keyed=False),
     Call("POST", "/clerk/purchases", "clerk", RECEIPT),
+    Call("POST", "/clerk/purchases/1/pickup", "clerk", {}),
     Call("POST", "/clerk/purchases/1/refunds", "clerk", {"amount_fen": 1}),
     Call("POST", "/clerk/vouchers/0000/use", "clerk", {}),
     Call("POST", "/clerk/actions/1/undo", "clerk", {"reason": "录错"}),

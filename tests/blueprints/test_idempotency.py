@@ -180,6 +180,13 @@ class Scenario:
         body = {"member_id": self.shop["shopper"].id, "receipt_no": "R1", "amount_fen": 100}
         return self.shop["clerk"], "/clerk/purchases", body, {**body, "amount_fen": 200}
 
+    def pickup(self):
+        rule = {"code": "collect", "name": "自提", "rate": {"points": 1}, "award": "pickup"}
+        self.shop["admin"].post("/admin/earning-rules", {**rule, "publish": True})
+        body = {"member_id": self.shop["shopper"].id, "receipt_no": "R-p", "amount_fen": 900}
+        made = self.shop["clerk"].post("/clerk/purchases", {**body, "awaits_pickup": True}).json
+        return self.shop["clerk"], f"/clerk/purchases/{made['id']}/pickup", {}, None
+
     def refund(self):
         receipt = {"member_id": self.shop["shopper"].id, "receipt_no": "R-back", "amount_fen": 900}
         made = self.shop["clerk"].post("/clerk/purchases", receipt).json["id"]

@@ -119,6 +119,7 @@ ALLOWED = {
     "POST /api/v1/admin/tasks/<id:version_id>/retirement": OFFICE,
     "GET /api/v1/admin/tasks/<id:version_id>/preview": READING,
     "POST /api/v1/admin/tasks/<id:version_id>/publication": OFFICE,
+    "POST /api/v1/clerk/purchases/<id:purchase_id>/pickup": TILL,
     "GET /api/v1/me/tasks": SHOPPER,
     "POST /api/v1/me/tasks/<id:task_id>/claims": SHOPPER,
     "GET /api/v1/me/reviews": SHOPPER,
