@@ -29,6 +29,7 @@ from mall import (
     reactions,
     redemptions,
     referrals,
+    tier_gifts,
     tiers,
     vouchers,
 )
@@ -103,6 +104,11 @@ def expire_holds() -> int:
     return _until_done(lambda: holds.expire_due(now=clock.now()))
 
 
+def give_tier_gifts() -> int:
+    """Give what was sold out when members rose to a tier, for a week."""
+    return tier_gifts.catch_up(now=clock.now())
+
+
 def give_birthday_packs() -> int:
     """Give members what their birthday brings, once a year."""
     return _until_done(lambda: packs.birthdays(now=clock.now()))
@@ -166,6 +172,7 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "expire-vouchers": (expire_vouchers, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-holds": (expire_holds, timedelta(seconds=EXPIRE_EVERY_S)),
     "birthday-packs": (give_birthday_packs, crontab(minute="20")),
+    "tier-gifts": (give_tier_gifts, crontab(minute="40")),
     "run-campaigns": (run_campaigns, timedelta(seconds=REPAIR_EVERY_S)),
     "prove-ledger": (prove_ledger, crontab(hour="4", minute="10")),
     "repair-streaks": (repair_streaks, timedelta(seconds=REPAIR_EVERY_S)),

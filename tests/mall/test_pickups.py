@@ -55,7 +55,7 @@ def pending(member):
     return one(Account.pending_points, Account.member_id == member)
 
 
-@pytest.mark.covers("B7", "C4")
+@pytest.mark.covers("C7")
 def test_points_of_an_order_come_when_it_is_picked_up_and_once(order, pick_up):
     member, done = order()
     waiting = balance(member), pending(member), done["awaits_pickup"], done["points_awarded"]

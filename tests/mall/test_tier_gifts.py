@@ -2,7 +2,7 @@
 
 import pytest
 
-from mall import bundles, tiers
+from mall import bundles, rewards, tier_gifts, tiers
 from models import GivenBundle
 from tests.makers import a_key
 from tests.mall.books import balance, count, rows, said, wrong
@@ -107,3 +107,61 @@ def test_a_tier_without_a_gift_gives_none(a_member, shop):
     shop.drain(JAN)
 
     assert tier(member) == "silver" and count(GivenBundle) == 0
+
+
+# what was sold out
+
+
+@pytest.fixture
+def a_cup(a_reward, gifted):
+    """A cup that silver gives, of which there are none yet; answers what stocks it."""
+    cup = a_reward(units=0)
+    parts = {"code": "cup", "name": "升级礼", "points": 0, "growth_value": 0, "benefits": []}
+    values = {**parts, "rewards": [{"reward_id": cup.id, "quantity": 1}]}
+    bundles.publish(values, staff_id=gifted.admin, key=a_key(route="bundles"), now=JAN)
+    tune(gifted, "silver", gift_bundle="cup")
+
+    def stock(units):
+        move = {"quantity": units, "reason": "purchase", "note": "", "unit_cost_fen": None}
+        rewards.move_stock(cup.id, move, staff_id=gifted.admin, key=a_key(), now=JAN)
+
+    return stock
+
+
+@pytest.mark.covers("B12")
+def test_a_gift_that_was_sold_out_comes_when_it_is_there_and_once(a_member, gifted, a_cup):
+    member = a_member()
+    gifted.buy(member, 1000, at=JAN)
+    gifted.drain(JAN)
+    early = tier_gifts.catch_up(now=JAN + days(1)), gifts(member)
+
+    a_cup(5)
+    late = [tier_gifts.catch_up(now=JAN + days(n)) for n in (2, 3)]
+
+    assert (early, late, gifts(member)) == ((0, []), [1, 0], [("given",)]) and wrong() == []
+
+
+@pytest.mark.parametrize("why", ["undone", "lost", "late"])
+def test_who_no_longer_has_the_tier_or_rose_long_ago_is_given_nothing(a_member, gifted, a_cup, why):
+    member = a_member()
+    bought = gifted.buy(member, 1000, at=JAN)
+    gifted.drain(JAN)
+    a_cup(5)
+    if why == "undone":
+        gifted.refund(bought, 1000, at=JAN)
+    elif why == "lost":
+        gifted.review(END)
+
+    at = {"undone": JAN, "lost": END, "late": JAN + days(8)}[why]
+
+    assert tier_gifts.catch_up(now=at) == 0 and gifts(member) == []
+
+
+def test_a_gift_that_was_taken_back_is_not_given_again(a_member, gifted):
+    member = a_member()
+    bought = gifted.buy(member, 1000, at=JAN)
+    gifted.drain(JAN)
+    gifted.refund(bought, 1000, at=JAN)
+    gifted.drain(JAN)
+
+    assert tier_gifts.catch_up(now=JAN + days(1)) == 0 and gifts(member) == [("taken_back",)]
