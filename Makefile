@@ -22,7 +22,7 @@ SHARED := $(shell test -d static/shared && find static/shared -type f)
 export npm_config_cache := $(CURDIR)/.venv/npm
 export npm_config_update_notifier := false
 
-.PHONY: run test chaos steps long lint format lock build demo-real clean help python runtime dev faces
+.PHONY: run test chaos steps long lint format lock build demo-real real-year clean help python runtime dev faces
 
 run: build ## Start the shop in the foreground; PORT, DATA_DIR and so on come from the environment
 	@exec $(PY) -m mall.serve --end-with-parent
@@ -56,6 +56,10 @@ build: python faces runtime ## Make all that `make run` needs, without starting 
 
 demo-real: dev ## Play a year of real purchases into a shop; HOUSEHOLDS=N for a few of them only
 	@$(PY) -m tests.real --households $(HOUSEHOLDS)
+
+real-year: dev ## Live that year day by day, each night's jobs twice, in a new shop (DATA_DIR)
+	@$(PY) -m flask --app app shop migrate
+	@$(PY) -m tests.real.year --households $(HOUSEHOLDS)
 
 clean: ## Remove all that was made, but not the data in var/
 	@rm -rf .venv static/dist static/*/node_modules .coverage .hypothesis \
