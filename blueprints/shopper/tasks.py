@@ -37,7 +37,7 @@ class TaskOut(Out):
     ordered = fields.Boolean()
     steps = fields.List(fields.Nested(TaskStepOut))
     points = fields.Integer()
-    bundle = fields.String(allow_none=True)
+    gift = fields.String(allow_none=True)
     automatic = fields.Boolean()
     state = fields.String(validate=validate.OneOf(["todo", "claimable", "claimed", "missed"]))
     note = fields.String(allow_none=True)

@@ -1,17 +1,22 @@
 """The list of tasks a member sees, and what each of them is in at this moment."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
+
 from mall import clock
+from mall.atomic import read
 from mall.tasks import rules
 from mall.tasks.audience import Chosen
 from mall.tasks.periods import ONE_DAY, Span, key_of
 from mall.tasks.progress import MONEY, Key, Progress, progress_of
 from mall.tasks.rules import Version
 from mall.tasks.settle import live
+from models import Bundle
+from models.base import table_of
 
 TODO, CLAIMABLE, CLAIMED, MISSED = "todo", "claimable", "claimed", "missed"
 ORDER = (CLAIMABLE, TODO, CLAIMED, MISSED)
@@ -81,10 +86,19 @@ def view(member_id: int, *, now: datetime) -> list[dict[str, Any]]:
         if not each.span.is_over(now - SHOWN_AFTER)
     ]
     shown.sort(key=lambda each: (ORDER.index(each.state), each.version.sort, each.version.task_id))
-    return [_shown(each) for each in shown]
+    names = _bundle_names({each.version.bundle_code for each in shown} - {""})
+    return [_shown(each, names) for each in shown]
 
 
-def _shown(each: Standing) -> dict[str, Any]:
+def _bundle_names(codes: Collection[str]) -> dict[str, str]:
+    """What bundles are called now."""
+    bundle = table_of(Bundle).c
+    query = sa.select(bundle.code, bundle.name).where(bundle.code.in_(codes))
+    rows = read(query.order_by(bundle.version)) if codes else []
+    return {row.code: row.name for row in rows}
+
+
+def _shown(each: Standing, names: Mapping[str, str]) -> dict[str, Any]:
     version, progress, ends_at = each.version, each.progress, each.span.closes_at
     return {
         "id": version.task_id,
@@ -110,7 +124,7 @@ def _shown(each: Standing) -> dict[str, Any]:
             for done in progress.steps
         ],
         "points": version.points,
-        "bundle": version.bundle_code or None,
+        "gift": names.get(version.bundle_code),
         "automatic": version.automatic,
         "state": each.state,
         "note": each.claim.note or None if each.claim else None,

@@ -91,6 +91,7 @@ def test_whoever_joins_the_demonstration_sees_its_tasks(a_member, now):
     shown = {each["code"]: each for each in tasks.listed(a_member(), now=now)}
 
     assert set(shown) == {code for code, *_ in demo.TASKS}
+    assert shown["thousand"]["gift"] == "手冲咖啡一杯" and shown["daily"]["gift"] is None
     assert shown["newcomer"]["ends_at"] and shown["thousand"]["unit"] == "fen"
     assert {each["state"] for each in shown.values()} == {"todo"}
 
