@@ -1,8 +1,8 @@
 """Defects of well-known malls, one test each, named by their number in our list of thirty-seven.
 
 Those of lotteries (7), prepaid recharge and wallets (11, 22, 26's stored value), coupons handed out
-in batches (10, 19, 37), birthdays (35) and payment (36's payable amount) have no counterpart here yet:
-they come with those features.
+in batches (10, 19) and payment (36's payable amount) have no counterpart here yet: they come with
+those features.
 """
 
 import pytest
