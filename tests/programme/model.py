@@ -77,6 +77,7 @@ class Person:
     days: set[date] = field(default_factory=set)
     trades: list[Trade] = field(default_factory=list)
     claims: dict[tuple[int, str], str] = field(default_factory=dict)  # the claim's lot by period
+    lost: set[tuple[int, str]] = field(default_factory=set)  # taken back once: given again if done
 
     @property
     def growth(self) -> int:
@@ -109,10 +110,13 @@ class Person:
             if seen[task.id][place[1]] < task.target:
                 self.account.take_back(lot, task.points, now)
                 del self.claims[place]
-        for task in sorted(tasks, key=lambda each: each.id):
-            for period, done in sorted(seen[task.id].items()):
-                if task.automatic and done >= task.target and (task.id, period) not in self.claims:
-                    self.claim(task, period, ends, now)
+                self.lost.add(place)
+        for automatic in (True, False):
+            for place in sorted((task, period) for task in seen for period in seen[task]):
+                task = by_id[place[0]]
+                gives = task.automatic is automatic and (automatic or place in self.lost)
+                if gives and seen[task.id][place[1]] >= task.target and place not in self.claims:
+                    self.claim(task, place[1], ends, now)
 
     def claim(self, task: ModelTask, period: str, ends: Any, now: datetime) -> None:
         name = f"claim {task.id} {period} {len(self.account.lots)}"
