@@ -228,6 +228,7 @@ class Offer:
     kind: str
     price_points: int
     price_fen: int
+    tier_prices: Mapping[str, int]
     per_member_limit: int | None
     limit_period: str
     tier_min: str | None
@@ -239,6 +240,12 @@ class Offer:
     voucher_lasts_days: int
     version: int
     epoch: int
+
+
+def price_of(reward: "Reward | Offer", tier_codes: Iterable[str]) -> int:
+    """What a unit costs whoever has reached some tiers: the lowest price any of them has."""
+    prices = [reward.tier_prices[code] for code in tier_codes if code in reward.tier_prices]
+    return min([reward.price_points, *prices])
 
 
 def on_offer(reward_ids: Iterable[int]) -> dict[int, Offer]:

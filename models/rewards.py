@@ -1,6 +1,7 @@
 """Rewards: what points buy, how many are left, and every move of the stock."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -34,6 +35,7 @@ class Reward(Model):
     image_url: Mapped[str] = mapped_column(sa.String(300), default="")
     price_points: Mapped[Points]
     price_fen: Mapped[int] = mapped_column(default=0)
+    tier_prices: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     per_member_limit: Mapped[int | None]
     limit_period: Mapped[str] = mapped_column(sa.String(5), default="ever", server_default="ever")
     tier_min: Mapped[str | None] = mapped_column(sa.ForeignKey("tiers.code"))

@@ -31,7 +31,7 @@ from mall.guards.client import RedisError
 from models import Redemption, Reward, Tier, db
 from models.rewards import KINDS, LIMIT_PERIODS
 
-MAX_LASTS_DAYS = 3650
+MAX_LASTS_DAYS, MAX_TIERS = 3650, 100
 
 bp = Blueprint("rewards", __name__, description="Rewards and their stock")
 
@@ -46,6 +46,9 @@ class RewardFields(Body):
     image_url = fields.String(validate=Pattern(r"^(|/[^\s/\\]\S{0,298}|https://\S{1,290})$"))
     price_points = whole(0, MAX_NUMBER)
     price_fen = whole(0, MAX_NUMBER)
+    tier_prices = fields.Dict(
+        keys=text(1, 16), values=whole(0, MAX_NUMBER), validate=validate.Length(max=MAX_TIERS)
+    )
     per_member_limit = positive(allow_none=True)
     limit_period = fields.String(validate=validate.OneOf(LIMIT_PERIODS))
     tier_min = text(1, 16, allow_none=True)
@@ -62,6 +65,9 @@ class RewardFields(Body):
         code = data.get("tier_min")
         if code is not None and db.session.get(Tier, code) is None:
             raise ValidationError("no such tier", "tier_min")
+        for name in data.get("tier_prices", {}):
+            if db.session.get(Tier, name) is None:
+                raise ValidationError(f"no such tier: {name}", "tier_prices")
 
     @validates_schema
     def opens_before_it_closes(self, data: dict, **_: Any) -> None:
@@ -85,6 +91,7 @@ class AdminRewardOut(Out):
     image_url = fields.String()
     price_points = fields.Integer()
     price_fen = fields.Integer()
+    tier_prices = fields.Dict(keys=fields.String(), values=fields.Integer())
     per_member_limit = fields.Integer(allow_none=True)
     limit_period = fields.String(validate=validate.OneOf(LIMIT_PERIODS))
     tier_min = fields.String(allow_none=True)

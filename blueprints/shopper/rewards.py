@@ -1,6 +1,7 @@
 """The mall's shelf, as one shopper sees it."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from flask import g
@@ -18,12 +19,15 @@ bp = Blueprint("rewards", __name__, description="The mall's shelf")
 
 
 class RewardOut(Out):
+    """A reward as I see it: `price_points` is what it costs me, `list_price_points` a base member."""
+
     id = fields.Integer()
     title = fields.String()
     description = fields.String()
     kind = fields.String(validate=validate.OneOf(KINDS))
     category = fields.String()
     price_points = fields.Integer()
+    list_price_points = fields.Integer()
     price_fen = fields.Integer()
     stock_state = fields.String(validate=validate.OneOf(["plenty", "low", "sold_out"]))
     units_left = fields.Integer()
@@ -52,6 +56,7 @@ class Viewer:
         self.points = account.balance_points - points.due_points(member_id, now=now)
         self.ladder = tiers.ladder()
         self.rank = tiers.rank(self.ladder, account.tier_code)
+        self.reached = [tier.code for tier in self.ladder[: self.rank + 1]]
         self.early = tiers.benefits(account.tier_code).early
         self.periods = limits.periods_of(now)
         counter = LimitCounter
@@ -80,11 +85,14 @@ class Viewer:
         return locked("sold_out") if reward.units_left <= 0 else None
 
     def view(self, reward: Reward) -> dict:
-        short_by = max(0, reward.price_points - self.points)
-        same = ("id", "title", "description", "kind", "category", "price_points", "price_fen")
+        price = rewards.price_of(reward, self.reached)
+        short_by = max(0, price - self.points)
+        same = ("id", "title", "description", "kind", "category", "price_fen")
         also = ("units_left", "per_member_limit", "limit_period", "tier_min", "image_url")
         return {
             **{name: getattr(reward, name) for name in same + also},
+            "price_points": price,
+            "list_price_points": rewards.price_of(reward, self.reached[:1]),
             "stock_state": rewards.stock_state(reward),
             "opens_at": clock.rfc3339(reward.opens_at - self.early) if reward.opens_at else None,
             "closes_at": clock.rfc3339(reward.closes_at) if reward.closes_at else None,
@@ -103,11 +111,17 @@ def list_rewards(args: dict):
     closed = Reward.closes_at.is_not(None) & (Reward.closes_at <= viewer.now)
     query = sa.select(Reward).where(Reward.published, ~closed)
     if "affordable" in args:
-        enough = Reward.price_points <= viewer.points
+        enough = sa.or_(*(price <= viewer.points for price in _prices(viewer)))
         query = query.where(enough if args["affordable"] else ~enough)
     if "category" in args:
         query = query.where(Reward.category == args["category"])
     return page(query, Reward.id, viewer.view, args, ascending=True)
+
+
+def _prices(viewer: Viewer) -> list[Any]:
+    """The prices a shopper may pay, as SQL."""
+    own = [Reward.tier_prices[code].as_integer() for code in viewer.reached]
+    return [sa.func.coalesce(price, Reward.price_points) for price in own] + [Reward.price_points]
 
 
 @bp.get("/rewards/<id:reward_id>")

@@ -41,6 +41,7 @@ REWARDS: tuple[dict[str, Any], ...] = (
         "category": "周边",
         "units": 20,
         "tier_min": "silver",
+        "tier_prices": {"gold": 400},
     },
     {
         "title": "免费停车2小时",

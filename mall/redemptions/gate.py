@@ -54,6 +54,7 @@ class Ticket:
     period: str  # of the reward's limit, at the moment it was let in
     ask: stock.Ask | None = None
     adopted: bool = False
+    points: int = 0  # what it costs its member, once it is judged
 
     @property
     def key(self) -> Key:

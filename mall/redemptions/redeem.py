@@ -231,7 +231,9 @@ def _judge(tickets: Sequence[Ticket], book: Book) -> dict[Ticket, Outcome]:
             if reward.opens_at is not None and book.now < reward.opens_at:
                 early = tiers.benefits(tier_code).early
                 rewards.check_open(reward, now=book.now, early=early)
-            book.check_spend(request.member_id, reward.price_points * request.quantity)
+            reached = [tier.code for tier in ladder[: tiers.rank(ladder, tier_code) + 1]]
+            ticket.points = rewards.price_of(reward, reached) * request.quantity
+            book.check_spend(request.member_id, ticket.points)
         except MallError as refusal:
             refused[ticket] = refusal
             continue
@@ -299,7 +301,7 @@ def _row(ticket: Ticket, now: datetime) -> dict[str, Any]:
         "request_key": request.key.text,
         "lease": ticket.ask.lease if ticket.ask else None,
         "quantity": request.quantity,
-        "points_paid": ticket.reward.price_points * request.quantity,
+        "points_paid": ticket.points,
         "period": ticket.period,
         "state": "issued",
         "store_id": request.store_id,
@@ -318,7 +320,7 @@ def _spend(trade: Trade, book: Book) -> int:
         reason=reward.title[:64],
         rule_version=reward.version,
     )
-    return book.spend(request.member_id, reward.price_points * request.quantity, cause)
+    return book.spend(request.member_id, trade.ticket.points, cause)
 
 
 def _issue(trades: Sequence[Trade], now: datetime) -> dict[int, tuple[str, datetime]]:

@@ -19,6 +19,7 @@ REWARD = {
     "sort": 1,
     "low_stock_units": 1,
     "voucher_lasts_days": 1,
+    "tier_prices": {"gold": 1},
 }
 
 ROLLING = {"kind": "rolling", "lasts": 12, "unit": "month", "round_up_to": "month"}

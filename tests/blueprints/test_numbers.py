@@ -61,7 +61,7 @@ IDS = (
 )
 PRICES = ("price_points", "price_fen", "unit_cost_fen", "low_stock_units")
 PRICES += ("bonus_points", "points in /admin/checkin-rules")
-PRICES += ("min_amount_fen",)
+PRICES += ("min_amount_fen", "gold")
 PRICES += ("growth in /admin/tier-rules", "growth in /admin/tier-rules/1", "min_amount_fen")
 PRICES += ("discount_percent", "early_access_hours", "growth_per_yuan", "growth_per_visit")
 PRICES += ("spend_weight_percent", "visit_weight_percent", "activity_weight_percent")

@@ -194,3 +194,41 @@ def test_a_tier_has_its_own_person_to_turn_to_and_the_base_a_general_one(as_shop
         {"name": "小金", "phone": "", "wechat": "xiaojin"},
         {"name": "客服", "phone": "4000000000", "wechat": ""},
     ]
+
+
+@pytest.mark.covers("B10")
+def test_a_member_price_is_seen_and_paid_by_its_tier_and_those_above(
+    as_shopper, as_staff, a_reward, grant_points
+):
+    silver, gold, base = (as_shopper(name) for name in ("silver", "gold", "base"))
+    bought(silver, 1000)
+    bought(gold, 5000)
+    grant_points(base, 90)
+    admin, cup = as_staff("admin"), a_reward(price_points=100)
+    etag = admin.get(f"/admin/rewards/{cup.id}").headers["ETag"]
+    prices = {"tier_prices": {"silver": 80, "diamond": 10}}
+    path = f"/admin/rewards/{cup.id}"
+    changed = admin.patch(path, prices, headers={"If-Match": etag})
+
+    seen = [each.get(f"/rewards/{cup.id}").json for each in (silver, gold, base)]
+    lists = [
+        [row["id"] for row in each.get("/rewards?affordable=true").json["items"]]
+        for each in (silver, base)
+    ]
+    body = {"reward_id": cup.id, "quantity": 2}
+    paid = [each.post("/me/redemptions", body) for each in (silver, gold, base)]
+
+    assert changed.status_code == 200 and changed.json["tier_prices"] == prices["tier_prices"]
+    assert [each["price_points"] for each in seen] == [80, 80, 100]
+    assert {each["list_price_points"] for each in seen} == {100}
+    assert lists == [[cup.id], []]
+    assert [answer.json.get("points_paid") for answer in paid] == [160, 160, None]
+    assert paid[2].json["code"] == "not_enough_points"
+    back = silver.post(f"/me/redemptions/{paid[0].json['id']}/cancellation").json
+    assert silver.get("/me/card").json["points"]["available"] == 1000, back
+
+
+def test_a_price_of_a_tier_that_is_not_there_is_refused(as_staff):
+    cup = {"title": "杯", "kind": "pickup", "price_points": 1, "tier_prices": {"tin": 1}}
+
+    assert as_staff("admin").post("/admin/rewards", cup).status_code == 400
