@@ -98,6 +98,7 @@ def test_only_whole_yuan_earn(a_member, buy, amount_fen, points):
     assert answer == {
         "id": one(Purchase.id),
         "points_awarded": points,
+        "awaits_pickup": False,
         "points_pending_until": None,
         "growth_awarded": points,
         "balance_after": points,

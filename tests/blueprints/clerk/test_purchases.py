@@ -43,6 +43,7 @@ def test_a_receipt_earns_points_and_growth_by_whole_yuan(record):
         {
             "id": 0,
             "points_awarded": 199,
+            "awaits_pickup": False,
             "points_pending_until": None,
             "growth_awarded": 199,
             "balance_after": 199,
