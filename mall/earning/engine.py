@@ -28,6 +28,7 @@ from mall.earning.rules import (
 
 MAX, SUM, PRODUCT = "max", "sum", "product"
 EARNED, MULTIPLIED, ADDED = "earned", "multiplied", "added"
+TOO_SMALL = "too_small"
 TODAY = "day"
 
 
@@ -186,9 +187,16 @@ def _shares(bill: Bill, rules: Sequence[Rule]) -> tuple[list[_Share], list[Line]
 
 
 def _base_lines(shares: Iterable[_Share]) -> list[Line]:
-    return [
-        Line(share.rule, EARNED, share.points, {"amount_fen": share.amount_fen}) for share in shares
-    ]
+    return [_base_line(share) for share in shares]
+
+
+def _base_line(share: _Share) -> Line:
+    """What a share earned; one too small for a point says how much is missing."""
+    rate, fen = share.rule.rate, share.amount_fen
+    if share.points or not fen:
+        return Line(share.rule, EARNED, share.points, {"amount_fen": fen})
+    numbers = {"amount_fen": fen, "least_fen": rate.least_fen, "short_by_fen": rate.least_fen - fen}
+    return Line(share.rule, TOO_SMALL, 0, numbers)
 
 
 def _multiplied(shares: Iterable[_Share], rules: Sequence[Rule], policy: str) -> list[Line]:

@@ -39,6 +39,14 @@ class Rate:
         up = {FLOOR: False, HALF_UP: 2 * rest >= self.per_fen, CEILING: rest > 0}
         return whole + up[self.rounding]
 
+    @property
+    def least_fen(self) -> int:
+        """The smallest amount that earns a point."""
+        if self.rounding == FULL_UNITS:
+            return self.per_fen
+        halves = {FLOOR: 2, HALF_UP: 1, CEILING: 0}[self.rounding]
+        return max(-(-self.per_fen * halves // (2 * self.points)), 1)
+
 
 @dataclass(frozen=True)
 class Caps:

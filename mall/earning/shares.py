@@ -9,7 +9,7 @@ from mall.earning import engine
 from mall.earning.engine import Bill, Line, Part
 from mall.earning.rules import BASE, MULTIPLY, Rule
 
-SAID = ("earned", "capped", "excluded")  # of base rules that had a say over parts
+SAID = ("earned", "too_small", "capped", "excluded")  # of base rules that had a say over parts
 
 
 def share_out(bill: Bill, lines: Sequence[Line], rules: Sequence[Rule]) -> list[int]:

@@ -5,6 +5,10 @@ from typing import Any
 
 SENTENCES = {
     "earned": ("消费 ¥{yuan} 按此规则计分", "¥{yuan} earned by this rule."),
+    "too_small": (
+        "满 ¥{least_yuan} 起得积分，本单 ¥{yuan}，还差 ¥{short_yuan}",
+        "A point takes ¥{least_yuan}; these ¥{yuan} are ¥{short_yuan} short of it.",
+    ),
     "multiplied": ("基础积分按 {percent}% 计", "Base points count at {percent} %."),
     "added": ("额外赠送", "Points on top."),
     "capped": (
@@ -48,6 +52,7 @@ def sentence(why: str, numbers: Mapping[str, Any], language: str) -> str:
         **numbers,
         "yuan": _yuan(numbers.get("amount_fen", 0)),
         "min_yuan": _yuan(numbers.get("min_amount_fen", 0)),
+        "least_yuan": _yuan(numbers.get("least_fen", 0)),
         "short_yuan": _yuan(numbers.get("short_by_fen", 0)),
         "cap_zh": CAPS.get(str(numbers.get("cap")), ""),
         "tiers": "、".join(numbers.get("tiers", ())),

@@ -74,6 +74,16 @@ def test_a_rate_rounds_as_it_says(rate, amount_fen, expected):
     assert rate.of(amount_fen) == expected
 
 
+@pytest.mark.covers("C1")
+@pytest.mark.parametrize("rounding", ["full_units", "floor", "half_up", "ceiling"])
+@pytest.mark.parametrize(("points", "per_fen"), [(1, 100), (3, 100), (7, 10), (2, 333), (500, 7)])
+def test_the_least_amount_earns_and_a_fen_less_does_not(rounding, points, per_fen):
+    rate = Rate(points, per_fen, rounding)
+
+    assert rate.of(rate.least_fen) > 0
+    assert rate.least_fen == 1 or rate.of(rate.least_fen - 1) == 0
+
+
 # which base rule
 
 

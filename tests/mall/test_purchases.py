@@ -103,8 +103,13 @@ def test_only_whole_yuan_earn(a_member, buy, amount_fen, points):
         "growth_awarded": points,
         "balance_after": points,
     }
-    assert (line["rule"], line["points"], line["why"]) == ("消费积分@1", points, "earned")
-    assert line["reason"] == f"消费 ¥{amount_fen / 100:.2f} 按此规则计分"
+    why = "earned" if points else "too_small"
+    assert (line["rule"], line["points"], line["why"]) == ("消费积分@1", points, why)
+    assert line["reason"] == (
+        f"消费 ¥{amount_fen / 100:.2f} 按此规则计分"
+        if points
+        else f"满 ¥1.00 起得积分，本单 ¥{amount_fen / 100:.2f}，还差 ¥{1 - amount_fen / 100:.2f}"
+    )
     assert (balance(member), growth(member)) == (points, points)
     assert wrong() == []
 
