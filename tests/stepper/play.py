@@ -63,7 +63,8 @@ def ground(database_url: str, redis_url: str, folder: Path) -> Iterator[Ground]:
     app = create_app(settings, wechat=FakeWeChat())
     app.testing = True
     pool = app.extensions["redis"].connection_pool
-    pool.connection_kwargs["socket_timeout"] = PATIENCE_S  # only the plan says what times out
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        pool.connection_kwargs[name] = PATIENCE_S  # only the plan says what times out
     with app.app_context():
         upgrade()
         _furnish()
