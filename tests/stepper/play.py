@@ -72,21 +72,21 @@ def ground(database_url: str, redis_url: str, folder: Path) -> Iterator[Ground]:
         ours = Redis.from_url(redis_url, decode_responses=True)
         binary = Redis.from_url(redis_url)
     with ours, binary:
+        for path in Path(client.__file__).parent.glob("*.lua"):
+            ours.script_load(path.read_text())
         yield Ground(app, Ports(app), ours, binary, None if sqlite else GRACE_S)
     with app.app_context():
         db.engine.dispose()
 
 
 def _furnish() -> None:
-    """Open the shop, with the admin who moves stock and the scripts that are asked for by hash."""
+    """Open the shop, with the admin who moves stock."""
     shop.open_shop(now=clock.now())
     person = {"username": "admin", "name": "a", "password": "a long password", "role": "admin"}
     hired = staff.hire(**person, store_id=None, now=clock.now())
     assert hired == 1
     if db.engine.dialect.name == "sqlite":
         _hurry_sqlite()
-    for path in Path(client.__file__).parent.glob("*.lua"):
-        client.client().script_load(path.read_text())
 
 
 def _hurry_sqlite() -> None:
@@ -101,11 +101,13 @@ def _hurry_sqlite() -> None:
 
 
 def forget(ground: Ground) -> None:
-    """Empty what a process remembers between requests, so that a schedule starts without a past.
+    """Empty what Redis and a process remember, so that a schedule starts without a past.
 
-    The breaker's failures and the last count seen of each gate; whatever else the guards come to
-    remember is emptied here as well.
+    Another test's rewards had the same numbers, and what came back to them was told. Of the
+    process, the breaker's failures and the last count seen of each gate; whatever else the guards
+    come to remember is emptied here as well.
     """
+    ground.redis.flushall()
     ground.app.extensions.pop("gate_seqs", None)
     ground.app.extensions["redis"].breaker = Breaker()
     ground.app.config["CLOCK_OFFSET_S"] = 0
