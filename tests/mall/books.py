@@ -38,10 +38,10 @@ def rows(*columns: Any, where: Any = (), order: Any = None) -> list[tuple[Any, .
     db.session.rollback()
     query = sa.select(*columns).where(*where)
     model = getattr(columns[0], "class_", None)
-    if order is None and hasattr(model, "id"):
-        order = model.id
     if order is not None:
         query = query.order_by(order)
+    elif model is not None:
+        query = query.order_by(*sa.inspect(model).primary_key)
     return [tuple(row) for row in db.session.execute(query)]
 
 
