@@ -29,6 +29,7 @@ from models.reviews import Review
 from models.rewards import LimitCounter, Reward, StockMove
 from models.shop import CheckInLadder, CheckInRule, SettingChange, ShopSetting, Store
 from models.staff import Failure, Staff, StaffSession
+from models.store_stocks import StoreMove, StoreStock
 from models.tasks import Task, TaskClaim, TaskMark, TaskVersion
 from models.tier_rules import (
     GrowthCount,
@@ -106,6 +107,8 @@ __all__ = [
     "StaffSession",
     "StockMove",
     "Store",
+    "StoreMove",
+    "StoreStock",
     "Tally",
     "Task",
     "TaskClaim",

@@ -13,7 +13,10 @@ LIMIT_PERIODS = ("ever", "day", "week", "month")
 
 
 class Reward(Model):
-    """Something points buy. `units_left` is the truth about its stock; `epoch` numbers its gates."""
+    """Something points buy. `units_left` is the truth about its stock; `epoch` numbers its gates.
+
+    Where it is stocked by store, its units are the sum of the stores' (models/store_stocks.py).
+    """
 
     __tablename__ = "rewards"
     __table_args__ = (
@@ -45,6 +48,7 @@ class Reward(Model):
     hot: Mapped[bool] = mapped_column(default=False)
     sort: Mapped[int] = mapped_column(default=0)
     low_stock_units: Mapped[int] = mapped_column(default=5)
+    stock_by_store: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     voucher_lasts_days: Mapped[int] = mapped_column(default=30)
     units_stocked: Mapped[int] = mapped_column(default=0)
     units_left: Mapped[int] = mapped_column(default=0)

@@ -18,6 +18,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
     (
         "members",
         "stores",
+        "store_stock",
         "staff",
         "shop",
         "tiers",

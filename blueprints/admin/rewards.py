@@ -13,6 +13,7 @@ from blueprints.contract import (
     Out,
     Pattern,
     YesOrNo,
+    an_id,
     idempotent,
     moment,
     positive,
@@ -24,14 +25,16 @@ from blueprints.contract import (
     whole,
 )
 from blueprints.pages import PageArgs, page, page_of
-from mall import clock, gates, rewards
+from mall import clock, gates, rewards, store_stock
 from mall.errors import IfMatchMissing, Malformed
 from mall.guards import stock
 from mall.guards.client import RedisError
-from models import Redemption, Reward, Tier, db
+from models import Redemption, Reward, StoreMove, Tier, db
 from models.rewards import KINDS, LIMIT_PERIODS
 
 MAX_LASTS_DAYS, MAX_TIERS = 3650, 100
+MOVE_REASONS = ("purchase", "count", "damage", "return")
+STORE_MOVE_REASONS = (*MOVE_REASONS, "transfer")
 
 bp = Blueprint("rewards", __name__, description="Rewards and their stock")
 
@@ -56,6 +59,7 @@ class RewardFields(Body):
     closes_at = when(allow_none=True)
     published = YesOrNo()
     hot = YesOrNo()
+    stock_by_store = YesOrNo()
     sort = whole(-MAX_NUMBER, MAX_NUMBER)
     low_stock_units = whole(0, MAX_NUMBER)
     voucher_lasts_days = whole(1, MAX_LASTS_DAYS)
@@ -99,6 +103,7 @@ class AdminRewardOut(Out):
     closes_at = moment(allow_none=True)
     published = fields.Boolean()
     hot = fields.Boolean()
+    stock_by_store = fields.Boolean()
     sort = fields.Integer()
     low_stock_units = fields.Integer()
     voucher_lasts_days = fields.Integer()
@@ -159,15 +164,15 @@ def _version() -> int:
 
 class StockMoveBody(Body):
     quantity = signed(required=True)
-    reason = fields.String(
-        required=True, validate=validate.OneOf(["purchase", "count", "damage", "return"])
-    )
+    reason = fields.String(required=True, validate=validate.OneOf(MOVE_REASONS))
     note = text(0, 200, load_default="")
     unit_cost_fen = whole(0, MAX_NUMBER, load_default=None)
+    store_id = an_id()
 
 
 class MoveOut(Out):
     id = fields.Integer()
+    store_id = fields.Integer(allow_none=True)
     quantity = fields.Integer()
     reason = fields.String()
     note = fields.String()
@@ -185,14 +190,66 @@ class MovedOut(Out):
 @bp.arguments(StockMoveBody())
 @bp.response(201, MovedOut())
 def move_stock(body: dict, reward_id: int, *, key):
-    """Put units into stock or take some out."""
-    return reply(rewards.move_stock(reward_id, body, staff_id=g.staff.id, key=key, now=clock.now()))
+    """Put units into stock or take some out; at one store, where the reward is stocked by store."""
+    where = {"store_id": body.pop("store_id", None), "staff_id": g.staff.id}
+    return reply(rewards.move_stock(reward_id, body, **where, key=key, now=clock.now()))
+
+
+class StockTransferBody(Body):
+    from_store_id = an_id(required=True)
+    to_store_id = an_id(required=True)
+    quantity = positive(required=True)
+    note = text(0, 200, load_default="")
+
+
+class StockTransferredOut(Out):
+    units_left_from = fields.Integer()
+    units_left_to = fields.Integer()
+
+
+@bp.post("/rewards/<id:reward_id>/stock-transfers")
+@idempotent
+@bp.arguments(StockTransferBody())
+@bp.response(201, StockTransferredOut())
+def transfer_stock(body: dict, reward_id: int, *, key):
+    """Bring units from one store to another; none that is promised to somebody."""
+    who = {"staff_id": g.staff.id, "key": key, "now": clock.now()}
+    return reply(rewards.transfer_stock(reward_id, body, **who))
+
+
+class StoreMoveOut(Out):
+    id = fields.Integer()
+    store_id = fields.Integer()
+    quantity = fields.Integer()
+    reason = fields.String(validate=validate.OneOf(STORE_MOVE_REASONS))
+    note = fields.String()
+    units_left_after = fields.Integer()
+    staff_id = fields.Integer()
+    created_at = moment()
+
+
+@bp.get("/rewards/<id:reward_id>/store-moves")
+@bp.arguments(PageArgs(), location="query")
+@bp.response(200, page_of(StoreMoveOut, "StoreMovePage")())
+def list_store_moves(args: dict, reward_id: int):
+    """What came to the stores and left them, newest first."""
+    rewards.find(reward_id)
+    return page(store_stock.moves(reward_id), StoreMove.id, store_stock.move_view, args)
 
 
 class GateOut(Out):
     state = fields.String(validate=validate.OneOf(["open", "closed", "absent"]))
     units_left = fields.Integer(allow_none=True)
     leases = fields.Integer()
+
+
+class StoreShelfOut(Out):
+    store_id = fields.Integer()
+    code = fields.String()
+    name = fields.String()
+    units_stocked = fields.Integer()
+    units_left = fields.Integer()
+    units_promised = fields.Integer()
 
 
 class StockOut(Out):
@@ -202,12 +259,13 @@ class StockOut(Out):
     cancelled = fields.Integer()
     gate = fields.Nested(GateOut)
     drift = fields.Integer(allow_none=True)
+    stores = fields.List(fields.Nested(StoreShelfOut))
 
 
 @bp.get("/rewards/<id:reward_id>/stock")
 @bp.response(200, StockOut())
 def show_stock(reward_id: int):
-    """What SQL and the gate say of a reward's stock, side by side."""
+    """What SQL and the gate say of a reward's stock, side by side; by store where it lies there."""
     reward = rewards.find(reward_id)
     counted = sa.select(Redemption.state, sa.func.sum(Redemption.quantity))
     by_state = {
@@ -221,6 +279,7 @@ def show_stock(reward_id: int):
         "units_left": reward.units_left,
         "redeemed": sum(n for state, n in by_state.items() if state != "cancelled"),
         "cancelled": by_state.get("cancelled", 0),
+        "stores": store_stock.shelves(reward_id) if reward.stock_by_store else [],
         **_gate(reward),
     }
 

@@ -10,9 +10,9 @@ from marshmallow import fields, validate
 from blueprints.contract import Blueprint, Out, moment
 from blueprints.pages import PageArgs, page, page_of
 from blueprints.words import locked
-from mall import clock, limits, points, rewards, tiers
+from mall import clock, limits, points, rewards, store_stock, tiers
 from mall.errors import NotFound, Refused
-from models import Account, LimitCounter, Reward, db
+from models import Account, LimitCounter, Reward, Store, db
 from models.rewards import KINDS, LIMIT_PERIODS
 
 bp = Blueprint("rewards", __name__, description="The mall's shelf")
@@ -31,6 +31,7 @@ class RewardOut(Out):
     price_fen = fields.Integer()
     stock_state = fields.String(validate=validate.OneOf(["plenty", "low", "sold_out"]))
     units_left = fields.Integer()
+    stock_by_store = fields.Boolean()
     per_member_limit = fields.Integer(allow_none=True)
     limit_period = fields.String(validate=validate.OneOf(LIMIT_PERIODS))
     tier_min = fields.String(allow_none=True)
@@ -88,12 +89,13 @@ class Viewer:
         price = rewards.price_of(reward, self.reached)
         short_by = max(0, price - self.points)
         same = ("id", "title", "description", "kind", "category", "price_fen")
-        also = ("units_left", "per_member_limit", "limit_period", "tier_min", "image_url")
+        also = ("units_left", "stock_by_store", "per_member_limit", "limit_period", "tier_min")
         return {
             **{name: getattr(reward, name) for name in same + also},
+            "image_url": reward.image_url,
             "price_points": price,
             "list_price_points": rewards.price_of(reward, self.reached[:1]),
-            "stock_state": rewards.stock_state(reward),
+            "stock_state": rewards.stock_state(reward.units_left, low_units=reward.low_stock_units),
             "opens_at": clock.rfc3339(reward.opens_at - self.early) if reward.opens_at else None,
             "closes_at": clock.rfc3339(reward.closes_at) if reward.closes_at else None,
             "affordable": short_by == 0,
@@ -128,7 +130,43 @@ def _prices(viewer: Viewer) -> list[Any]:
 @bp.response(200, RewardOut())
 def show_reward(reward_id: int):
     """One reward; what was taken off the shelf is not found."""
+    return Viewer(g.member_id, clock.now()).view(_on_the_shelf(reward_id))
+
+
+def _on_the_shelf(reward_id: int) -> Reward:
     reward = rewards.find(reward_id)
     if not reward.published:
         raise NotFound()
-    return Viewer(g.member_id, clock.now()).view(reward)
+    return reward
+
+
+class PickupStoreOut(Out):
+    """A store, and the units of a reward that can be had there."""
+
+    id = fields.Integer()
+    name = fields.String()
+    address = fields.String()
+    units_left = fields.Integer()
+    stock_state = fields.String(validate=validate.OneOf(["plenty", "low", "sold_out"]))
+
+
+@bp.get("/rewards/<id:reward_id>/stores")
+@bp.arguments(PageArgs(), location="query")
+@bp.response(200, page_of(PickupStoreOut, "PickupStorePage")())
+def list_pickup_stores(args: dict, reward_id: int):
+    """Where a reward can be fetched. One stock serves every store, or each has its own."""
+    reward = _on_the_shelf(reward_id)
+    handed_over = sa.false() if reward.kind == "delivery" else sa.true()
+    query = sa.select(Store).where(handed_over)
+    left: dict[int, int] = {}
+    if reward.stock_by_store:
+        left = {each["store_id"]: each["units_left"] for each in store_stock.shelves(reward_id)}
+        query = query.where(Store.id.in_(left))
+
+    def view(store: Store) -> dict:
+        units = left.get(store.id, reward.units_left)
+        state = rewards.stock_state(units, low_units=reward.low_stock_units)
+        named = {name: getattr(store, name) for name in ("id", "name", "address")}
+        return {**named, "units_left": units, "stock_state": state}
+
+    return page(query, Store.id, view, args, ascending=True)

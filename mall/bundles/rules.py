@@ -40,11 +40,12 @@ def _check(values: dict[str, Any]) -> None:
     if len({each["code"] for each in benefits}) != len(benefits):
         raise Malformed(errors={"benefits": ["each benefit once"]})
     ids = [item["reward_id"] for item in items]
-    query = sa.select(Reward.id).where(Reward.id.in_(ids), Reward.kind.in_(GIVABLE))
+    givable = (Reward.kind.in_(GIVABLE), ~Reward.stock_by_store)
+    query = sa.select(Reward.id).where(Reward.id.in_(ids), *givable)
     with atomic() as transaction:
         known = set(transaction.execute(query).scalars())
     if len(set(ids)) != len(ids) or known != set(ids):
-        kinds = f"each reward once, and of a kind in {', '.join(GIVABLE)}"
+        kinds = f"each reward once, of a kind in {', '.join(GIVABLE)}, and not stocked by store"
         raise Malformed(errors={"rewards": [kinds]})
 
 

@@ -121,7 +121,7 @@ def _put_back(trades: Sequence[Any], now: datetime) -> None:
     facts = []
     for trade in trades:  # their rewards' rows ascending
         limits.give_back(trade.member_id, trade.reward_id, trade.period, trade.quantity)
-        epoch = rewards.put_back(trade.reward_id, trade.quantity)
+        epoch = rewards.put_back(trade.reward_id, trade.quantity, trade.store_id)
         where = (trade.reward_id, trade.quantity, trade.period, epoch)
         facts.append(RedemptionCancelled(trade.member_id, trade.id, *where))
     record_many(facts, now=now)

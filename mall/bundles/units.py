@@ -36,11 +36,15 @@ class Unit:
 
 
 def lock_shelf(reward_ids: Iterable[int]) -> dict[int, Any]:
-    """Rewards, locked ascending, with the units they have left."""
+    """Rewards, locked ascending, with the units they have left for gifts: none where a store has them.
+
+    Whoever is given something has chosen no store.
+    """
     wanted = set(reward_ids)
     if not wanted:
         return {}
-    columns = (Reward.id, Reward.title, Reward.units_left, Reward.published, Reward.epoch)
+    left = sa.case((Reward.stock_by_store, 0), else_=Reward.units_left).label("units_left")
+    columns = (Reward.id, Reward.title, left, Reward.published, Reward.epoch)
     query = (
         sa.select(*columns, Reward.voucher_lasts_days)
         .where(Reward.id.in_(wanted))

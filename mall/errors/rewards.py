@@ -8,11 +8,21 @@ class SoldOut(Refused):
 
     code, zh, en = "sold_out", "已兑完", "Sold out."
     some_left = {"zh": "库存不足，仅剩 {units_left} 件", "en": "Only {units_left} left."}
+    at_store = {"zh": "{store}已兑完", "en": "Sold out at {store}."}
+    some_at_store = {
+        "zh": "{store}库存不足，仅剩 {units_left} 件",
+        "en": "Only {units_left} left at {store}.",
+    }
 
     def sentence(self, language: str = "zh") -> str:
-        if self.details.get("units_left"):
-            return self.some_left[language].format(**self.details)
-        return super().sentence(language)
+        some, where = self.details.get("units_left"), self.details.get("store")
+        if where:
+            said = self.some_at_store if some else self.at_store
+        elif some:
+            said = self.some_left
+        else:
+            return super().sentence(language)
+        return said[language].format(**self.details)
 
 
 class LimitReached(Refused):
@@ -68,6 +78,22 @@ class KindFixed(Refused):
         "已有兑换记录，不能更改礼品类型",
         "The kind can't change any more: somebody has redeemed this reward.",
     )
+
+
+class StockFixed(Refused):
+    code, zh, en = (
+        "stock_fixed",
+        "已有库存，不能更改库存方式",
+        "Take its units out of stock first, to stock it another way.",
+    )
+
+
+class StoreNeeded(Refused):
+    code, zh, en = "store_needed", "请选择门店", "Each store has its own: choose one."
+
+
+class OneStock(Refused):
+    code, zh, en = "one_stock", "该礼品库存不分门店", "This reward has one stock for all stores."
 
 
 class AlreadyUsed(Refused):

@@ -5,6 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mall.ledger import stock_checks as stock
+from mall.ledger.stock_checks import LIVE, sum_of
 from models import (
     Account,
     BalanceSettlement,
@@ -26,23 +28,16 @@ from models import (
     Purchase,
     Redemption,
     Refund,
-    Reward,
-    StockMove,
     TillAction,
     Voucher,
 )
 
 Members = Collection[int] | None  # whose rows to read; None for everybody's
 DAY_S = 86_400
-LIVE = ("issued", "shipped", "used", "expired")  # redemptions whose units are not on the shelf
-
-
-def _sum(column: Any) -> Any:
-    return sa.func.coalesce(sa.func.sum(column), 0)
 
 
 def _per_member(column: Any, member_id: Any, *which: Any) -> Any:
-    return sa.select(_sum(column)).where(member_id == Account.member_id, *which).scalar_subquery()
+    return sa.select(sum_of(column)).where(member_id == Account.member_id, *which).scalar_subquery()
 
 
 def _balances(expected: Any, actual: Any) -> sa.Select[Any]:
@@ -103,7 +98,7 @@ def each_entry_follows_from_the_one_before(members: Members = None) -> sa.Select
 
 def pending_is_sum_of_promises() -> sa.Select[Any]:
     promised = (
-        sa.select(_sum(PendingGrant.points))
+        sa.select(sum_of(PendingGrant.points))
         .where(PendingGrant.member_id == Account.member_id, PendingGrant.state == "pending")
         .scalar_subquery()
     )
@@ -112,7 +107,7 @@ def pending_is_sum_of_promises() -> sa.Select[Any]:
 
 def held_is_sum_of_holds() -> sa.Select[Any]:
     held = (
-        sa.select(_sum(Hold.points))
+        sa.select(sum_of(Hold.points))
         .where(Hold.member_id == Account.member_id, Hold.state == "held")
         .scalar_subquery()
     )
@@ -126,7 +121,7 @@ def debt_is_sum_of_debt_entries() -> sa.Select[Any]:
 def nobody_owes_and_has_points() -> sa.Select[Any]:
     """Whatever comes in pays a debt first; only points that were there before it may be left."""
     older = (
-        sa.select(_sum(Lot.points_left))
+        sa.select(sum_of(Lot.points_left))
         .where(
             Lot.member_id == Account.member_id,
             Lot.points_left > 0,
@@ -151,7 +146,7 @@ def refunds_are_what_receipts_lost() -> sa.Select[Any]:
         TillAction.undone_at.is_not(None),
     )
     back = (
-        sa.select(_sum(Refund.amount_fen))
+        sa.select(sum_of(Refund.amount_fen))
         .where(Refund.purchase_id == Purchase.id, ~undone)
         .scalar_subquery()
     )
@@ -162,7 +157,7 @@ def refunds_are_what_receipts_lost() -> sa.Select[Any]:
 
 def payments_gave_back_what_lots_got() -> sa.Select[Any]:
     back = (
-        sa.select(_sum(PaymentReturn.points))
+        sa.select(sum_of(PaymentReturn.points))
         .where(PaymentReturn.payment_id == PointsPayment.id)
         .scalar_subquery()
     )
@@ -180,45 +175,14 @@ def growth_is_sum_of_growth_entries() -> sa.Select[Any]:
 
 def spending_is_remembered_by_lot() -> sa.Select[Any]:
     """What an entry took is what the lots remember of it. A cancellation takes nothing."""
-    used = sa.select(_sum(LotUse.points)).where(LotUse.entry_id == LedgerEntry.id).scalar_subquery()
+    used = (
+        sa.select(sum_of(LotUse.points)).where(LotUse.entry_id == LedgerEntry.id).scalar_subquery()
+    )
     return sa.select(
         LedgerEntry.id.label("id"),
         (-LedgerEntry.delta_points).label("expected"),
         used.label("actual"),
     ).where(LedgerEntry.delta_points < 0, used != -LedgerEntry.delta_points)
-
-
-def stock_is_moves() -> sa.Select[Any]:
-    moved = (
-        sa.select(_sum(StockMove.quantity))
-        .where(StockMove.reward_id == Reward.id)
-        .scalar_subquery()
-    )
-    return sa.select(
-        Reward.id.label("id"), moved.label("expected"), Reward.units_stocked.label("actual")
-    ).where(moved != Reward.units_stocked)
-
-
-def _live_units() -> Any:
-    return (
-        sa.select(_sum(Redemption.quantity))
-        .where(Redemption.reward_id == Reward.id, Redemption.state.in_(LIVE))
-        .scalar_subquery()
-    )
-
-
-def promised_units_are_live_redemptions() -> sa.Select[Any]:
-    live = _live_units()
-    return sa.select(
-        Reward.id.label("id"), live.label("expected"), Reward.units_promised.label("actual")
-    ).where(live != Reward.units_promised)
-
-
-def stocked_is_left_and_live() -> sa.Select[Any]:
-    total = Reward.units_left + _live_units()
-    return sa.select(
-        Reward.id.label("id"), Reward.units_stocked.label("expected"), total.label("actual")
-    ).where(total != Reward.units_stocked)
 
 
 def limits_are_live_redemptions(members: Members = None) -> sa.Select[Any]:
@@ -318,7 +282,7 @@ def each_growth_follows_from_the_one_before(members: Members = None) -> sa.Selec
 
 def benefits_are_sum_of_their_entries() -> sa.Select[Any]:
     moved = (
-        sa.select(_sum(BenefitEntry.delta_uses))
+        sa.select(sum_of(BenefitEntry.delta_uses))
         .where(BenefitEntry.benefit_id == Benefit.id)
         .scalar_subquery()
     )
@@ -340,9 +304,12 @@ CHECKS: tuple[tuple[str, Callable[[], sa.Select[Any]]], ...] = (
     ("purchase", refunds_are_what_receipts_lost),
     ("payment", payments_gave_back_what_lots_got),
     ("entry", spending_is_remembered_by_lot),
-    ("reward", stock_is_moves),
-    ("reward", promised_units_are_live_redemptions),
-    ("reward", stocked_is_left_and_live),
+    ("reward", stock.stock_is_moves),
+    ("reward", stock.promised_units_are_live_redemptions),
+    ("reward", stock.stocked_is_left_and_live),
+    ("reward", stock.stores_moved_what_they_have),
+    ("reward", stock.stores_promised_what_is_fetched_there),
+    ("reward", stock.stores_add_up_to_the_reward),
     ("member", limits_are_live_redemptions),
     ("voucher", vouchers_agree_with_redemptions),
     ("member", streaks_follow_from_the_day_before),

@@ -1,8 +1,9 @@
 """Redemptions: points traded for rewards, and the trade taken back."""
 
 from mall.redemptions.cancel import cancel, tell_gate
+from mall.redemptions.door import MAX_QUANTITY
 from mall.redemptions.gate import Request
-from mall.redemptions.redeem import MAX_QUANTITY, ROUTE, redeem, redeem_many
+from mall.redemptions.redeem import ROUTE, redeem, redeem_many
 from mall.redemptions.ship import office_view, ship
 from mall.redemptions.together import redeem_together
 

@@ -24,7 +24,7 @@ def cancel(member_id: int, redemption_id: int, *, key: Key, now: datetime) -> An
         limits.give_back(member_id, trade.reward_id, trade.period, trade.quantity)
         _close(trade, now)
         balance = _pay_back(trade, book)
-        epoch = rewards.put_back(trade.reward_id, trade.quantity)
+        epoch = rewards.put_back(trade.reward_id, trade.quantity, trade.store_id)
         fact = RedemptionCancelled(
             member_id, trade.id, trade.reward_id, trade.quantity, trade.period, epoch
         )

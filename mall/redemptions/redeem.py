@@ -10,20 +10,14 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-
-import sqlalchemy as sa
 
 from mall import clock, gates, idempotency, limits, points, rewards, tiers, vouchers
 from mall.atomic import atomic
 from mall.errors import (
-    AddressNeeded,
-    AddressNotNeeded,
     MallError,
-    NotFound,
     OutcomeUnknown,
-    PaymentNeeded,
     RewardBusy,
     TierTooLow,
     Unavailable,
@@ -31,26 +25,23 @@ from mall.errors import (
 from mall.events import Redeemed, record_many
 from mall.idempotency import Answer, Replayed, to_bytes
 from mall.points import Book, Cause
+from mall.redemptions.door import enter_many, place_of
 from mall.redemptions.gate import (
-    Entry,
     Outcome,
     Request,
     Ticket,
-    by_reward,
     end,
     limit_reached,
-    pass_gate,
-    period_of,
     release,
 )
 from mall.rewards import Offer
-from models import Account, Redemption, Store, Tier, db
+from mall.store_stock import Place
+from models import Redemption, Tier
 from models.base import insert
 
 log = logging.getLogger(__name__)
 
 ROUTE = "POST /api/v1/me/redemptions"
-MAX_QUANTITY = 99
 STATEMENT_MS, LOCK_MS, IDLE_MS = 1000, 900, 1000  # a lock speaks up before its statement is cut
 BATCH_LOCK_MS = 300  # many wait here for what may be one member's lock
 LOCKED_IN_A_BATCH = 2
@@ -77,66 +68,6 @@ def redeem_many(requests: Sequence[Request], *, now: datetime) -> list[Outcome]:
     tickets = [each for each in entries if isinstance(each, Ticket)]
     decided = dict(zip(tickets, commit_many(tickets, now=now), strict=True))
     return [decided[each] if isinstance(each, Ticket) else each for each in entries]
-
-
-def enter_many(requests: Sequence[Request], *, now: datetime) -> list[Entry]:
-    """Look requests over and pass them by the gates: a ticket for each that may go on.
-
-    Who holds one must go on to `commit_many`, or `release` it; else it lasts as long as its lease.
-    """
-    assert all(1 <= request.quantity <= MAX_QUANTITY for request in requests)
-    on_offer = rewards.on_offer(request.reward_id for request in requests)
-    entries: dict[Request, Entry] = {}
-    for request in requests:
-        refusal = _look_over(request, on_offer, now)
-        if refusal is not None:
-            entries[request] = refusal
-    for reward_id, group in by_reward(each for each in requests if each not in entries).items():
-        reward = on_offer[reward_id]
-        entries |= pass_gate(reward, group, period_of(reward, now))
-    return _unless_answered(requests, entries)
-
-
-def _unless_answered(requests: Sequence[Request], entries: dict[Request, Entry]) -> list[Entry]:
-    """Give whom a twin has overtaken the twin's answer: its unit may be what is missing."""
-    refused = [each for each in requests if isinstance(entries[each], Exception)]
-    try:
-        stored = idempotency.find_many([each.key for each in refused])
-    except Exception:
-        release(each for each in entries.values() if isinstance(each, Ticket))
-        raise
-    entries |= {each: found for each, found in zip(refused, stored, strict=True) if found}
-    return [entries[each] for each in requests]
-
-
-def _look_over(request: Request, on_offer: dict[int, Offer], now: datetime) -> Exception | None:
-    """What can be refused by reading alone, before anybody waits for anything."""
-    reward = on_offer.get(request.reward_id)
-    if reward is None:
-        return NotFound()
-    try:
-        rewards.check_open(reward, now=now, early=_early(request.member_id, reward, now))
-    except Exception as refusal:
-        return refusal
-    if reward.price_fen:
-        return PaymentNeeded(price_fen=reward.price_fen)
-    if reward.kind == "delivery" and not request.address:
-        return AddressNeeded()
-    if reward.kind != "delivery" and request.address:
-        return AddressNotNeeded()
-    if request.store_id is not None and db.session.get(Store, request.store_id) is None:
-        return NotFound()
-    return None
-
-
-def _early(member_id: int, reward: Offer, now: datetime) -> timedelta:
-    """How much before others somebody may have a reward; asked only where it is not open to all."""
-    if reward.opens_at is None or now >= reward.opens_at:
-        return timedelta(0)
-    tier_code = db.session.scalar(
-        sa.select(Account.tier_code).where(Account.member_id == member_id)
-    )
-    return tiers.benefits(tier_code).early if tier_code else timedelta(0)
 
 
 def commit_many(tickets: Sequence[Ticket], *, now: datetime) -> list[Outcome]:
@@ -270,7 +201,7 @@ def _record(tickets: Sequence[Ticket], book: Book) -> dict[Ticket, Outcome]:
             for trade, row, balance in zip(trades, rows, balances, strict=True)
         }
         idempotency.store_many([(each.request.key, answer) for each, answer in answers.items()])
-        rewards.take_many(_units(tickets))
+        rewards.take_many(_units(tickets), _units_at_stores(tickets))
     return dict(answers)
 
 
@@ -290,6 +221,15 @@ def _units(tickets: Iterable[Ticket]) -> dict[int, int]:
     units: dict[int, int] = defaultdict(int)
     for ticket in tickets:
         units[ticket.reward.id] += ticket.request.quantity
+    return units
+
+
+def _units_at_stores(tickets: Iterable[Ticket]) -> dict[Place, int]:
+    units: dict[Place, int] = defaultdict(int)
+    for ticket in tickets:
+        place = place_of(ticket.request, ticket.reward)
+        if place is not None:
+            units[place] += ticket.request.quantity
     return units
 
 

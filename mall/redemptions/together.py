@@ -14,8 +14,9 @@ from mall.gathering import Gathering
 from mall.guards import stock
 from mall.guards.client import RedisError
 from mall.idempotency import Answer
+from mall.redemptions.door import enter_many
 from mall.redemptions.gate import Entry, Outcome, Request, Ticket, by_reward, release
-from mall.redemptions.redeem import commit_many, enter_many
+from mall.redemptions.redeem import commit_many
 
 KNOWN_S = 1.0  # for so long an epoch is asked for at the door without being read again
 KNOWN = 10_000

@@ -85,6 +85,10 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
     change = {"points": 100_001, "reason": "补偿"}
     adjustments = [admin.post(path, change).json for _ in range(3)]
     admin.post("/admin/stores", {"code": "C", "name": "C店"})
+    by_store = f"/admin/rewards/{a_reward(units=0, stock_by_store=True).id}"
+    for store in admin.get("/admin/stores").json["items"]:
+        move = {"quantity": 5, "reason": "purchase", "store_id": store["id"]}
+        admin.post(f"{by_store}/stock-moves", move)
     today = clock.business_day(clock.now())
     for n in (1, 2, 3):
         admin.post("/admin/outages", {"day": str(today - timedelta(days=n)), "note": "断电"})

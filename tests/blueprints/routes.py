@@ -136,7 +136,13 @@ CALLS = (
         "POST",
         "/admin/rewards/1/stock-moves",
         "admin",
-        {"quantity": 1, "reason": "purchase", "unit_cost_fen": 1},
+        {"quantity": 1, "reason": "purchase", "unit_cost_fen": 1, "store_id": 1},
+    ),
+    Call(
+        "POST",
+        "/admin/rewards/1/stock-transfers",
+        "admin",
+        {"from_store_id": 1, "to_store_id": 2, "quantity": 1},
     ),
     Call(
         "POST",

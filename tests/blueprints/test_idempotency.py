@@ -233,6 +233,16 @@ class Scenario:
         body = {"quantity": 5, "reason": "purchase"}
         return self.shop["admin"], path, body, {**body, "quantity": 6}
 
+    def stock_transfer(self):
+        admin = self.shop["admin"]
+        ends = [row["id"] for row in admin.get("/admin/stores").json["items"][:2]]
+        cup = {**REWARD, "stock_by_store": True}
+        path = f"/admin/rewards/{admin.post('/admin/rewards', cup).json['id']}"
+        stock = {"quantity": 9, "reason": "purchase", "store_id": ends[0]}
+        assert admin.post(f"{path}/stock-moves", stock).status_code == 201
+        body = {"from_store_id": ends[0], "to_store_id": ends[1], "quantity": 2}
+        return admin, f"{path}/stock-transfers", body, {**body, "quantity": 3}
+
     def adjustment(self):
         path = f"/admin/members/{self.shop['shopper'].id}/points-adjustments"
         body = {"points": 10, "reason": "补偿"}

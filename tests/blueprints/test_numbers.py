@@ -54,6 +54,8 @@ IDS = (
     "rewards",
     "reward_id",
     "store_id",
+    "from_store_id",
+    "to_store_id",
     "member_id",
     "from_member_id",
     "draft_ids",

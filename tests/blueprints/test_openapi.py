@@ -221,6 +221,7 @@ def test_every_success_is_told(operations):
         "POST /admin/members/{member_id}/holds": {"201"},
         "POST /admin/rewards": {"201"},
         "POST /admin/rewards/{reward_id}/stock-moves": {"201"},
+        "POST /admin/rewards/{reward_id}/stock-transfers": {"201"},
         "POST /admin/members/{member_id}/points-adjustments": {"201", "202"},
         "POST /admin/stores": {"201"},
         "POST /admin/members/{member_id}/merge": {"201"},

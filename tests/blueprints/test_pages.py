@@ -15,7 +15,9 @@ LISTS = {
     "/me/vouchers": "shopper",
     "/me/referrals": "shopper",
     "/rewards": "shopper",
+    "/rewards/4/stores": "shopper",
     "/admin/rewards": "admin",
+    "/admin/rewards/4/store-moves": "admin",
     "/admin/redemptions": "admin",
     "/admin/members": "admin",
     "/admin/points-adjustments": "admin",
@@ -57,7 +59,7 @@ WHOLE = {
     "/admin/jobs",
     "/admin/message-occasions",
 }  # short by nature: one page
-ASCENDING = {"/rewards", "/admin/stores"}
+ASCENDING = {"/rewards", "/rewards/4/stores", "/admin/stores"}
 NAMELESS = {
     "/me/referrals",
     "/admin/expiry-policies",
@@ -116,7 +118,7 @@ def refused(answer) -> bool:
 
 def test_every_documented_list_is_tried_here(contract):
     documented = {
-        path.removeprefix("/api/v1").replace("{member_id}", "1")
+        path.removeprefix("/api/v1").replace("{member_id}", "1").replace("{reward_id}", "4")
         for path, item in contract.document["paths"].items()
         for parameter in item.get("get", {}).get("parameters", [])
         if parameter["name"] == "cursor"

@@ -120,17 +120,21 @@ def test_an_id_that_nobody_has_is_not_found(number, as_role):
     shopper, admin, clerk = as_role("shopper"), as_role("admin"), as_role("clerk")
     parcel, move = {"carrier": "x", "tracking_no": "y"}, {"quantity": 1, "reason": "count"}
     receipt = {"member_id": number, "receipt_no": "R1", "amount_fen": 100}
+    bring = {"from_store_id": 1, "to_store_id": 2, "quantity": 1}
 
     asked = [
         shopper.get(f"/me/redemptions/{number}"),
         shopper.get(f"/rewards/{number}"),
+        shopper.get(f"/rewards/{number}/stores"),
         shopper.post(f"/me/redemptions/{number}/cancellation"),
         shopper.post("/me/redemptions", {"reward_id": number, "quantity": 1}),
         admin.get(f"/admin/rewards/{number}"),
         admin.get(f"/admin/rewards/{number}/stock"),
+        admin.get(f"/admin/rewards/{number}/store-moves"),
         admin.get(f"/admin/members/{number}"),
         admin.patch(f"/admin/rewards/{number}", {}, headers={"If-Match": '"1"'}),
         admin.post(f"/admin/rewards/{number}/stock-moves", move),
+        admin.post(f"/admin/rewards/{number}/stock-transfers", bring),
         admin.post(f"/admin/redemptions/{number}/shipment", parcel),
         admin.post(f"/admin/points-adjustments/{number}/review", {"approved": True}),
         clerk.post("/clerk/purchases", receipt),

@@ -42,6 +42,7 @@ from tests.mall.books import (
 from tests.mall.test_checkin_proof import (
     test_the_proof_names_a_streak_or_a_milestone_that_was_spoilt as in_time,
 )
+from tests.mall.test_store_stock import test_the_proof_names_a_store_that_was_spoilt as in_stores
 
 SEED = 20261122
 
@@ -429,6 +430,7 @@ def test_every_check_has_been_spoilt_above():
     (cases,) = test_the_proof_names_exactly_what_was_spoilt.pytestmark
     spoilt = {name for checks, _ in cases.args[1] for name in checks}
 
-    (more,) = in_time.pytestmark  # those of days are spoilt in a file of their own
-    spoilt |= {name for checks, _ in more.args[1] for name in checks}
+    for elsewhere in (in_time, in_stores):  # each in a file of its own
+        (more,) = (mark for mark in elsewhere.pytestmark if mark.name == "parametrize")
+        spoilt |= {name for checks, _ in more.args[1] for name in checks}
     assert spoilt == {check.__name__ for _, check in CHECKS}

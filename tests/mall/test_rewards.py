@@ -148,7 +148,7 @@ def test_a_change_renews_the_gate(a_reward):
     ("units", "state"), [(0, "sold_out"), (1, "low"), (5, "low"), (6, "plenty")]
 )
 def test_the_shelf_says_how_much_is_left_in_words(a_reward, units, state):
-    assert rewards.stock_state(a_reward(units=units)) == state
+    assert rewards.stock_state(units, low_units=5) == state
 
 
 # stock
@@ -168,6 +168,7 @@ def test_each_move_of_stock_is_kept_with_what_was_left_after_it(a_reward, hired,
         "reason": "count",
         "note": "盘点",
         "unit_cost_fen": 250,
+        "store_id": None,
         "created_at": clock.rfc3339(now),
     }
     moves = rows(StockMove.quantity, StockMove.units_left_after, order=StockMove.id)

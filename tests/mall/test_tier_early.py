@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from mall import clock, tiers
 from mall.errors import NotOpenYet
-from mall.redemptions.redeem import commit_many, enter_many
+from mall.redemptions.door import enter_many
+from mall.redemptions.redeem import commit_many
 from models import Account
 from tests.mall.books import ask, by_hand, trades
 

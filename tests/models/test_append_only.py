@@ -14,6 +14,7 @@ from mall import (
     purchases,
     redemptions,
     refunds,
+    rewards,
     tiers,
     transfers,
 )
@@ -30,6 +31,7 @@ TABLES = (
     "lot_uses",
     "growth_entries",
     "stock_moves",
+    "store_moves",
     "debt_entries",
     "refunds",
     "transfers",
@@ -46,6 +48,10 @@ def written(a_member, a_reward, stores, hired, tune):
     receipt = Receipt(stores["A"], "r-1", member, 20_000, now)
     bought = said(purchases.record_one(receipt, key=a_key(), now=now))["id"]
     redemptions.redeem(ask(member, a_reward(price_points=10).id), now=now)
+    cup = a_reward(units=0, stock_by_store=True).id
+    came = {"quantity": 3, "reason": "purchase", "note": "", "unit_cost_fen": None}
+    at_a = {"store_id": stores["A"], "staff_id": hired["admin"], "key": a_key(route="stock")}
+    rewards.move_stock(cup, came, **at_a, now=now)
     tune("transfer_points_per_day", 1000)
     friend = db.session.get_one(Member, a_member()).card_no
     transfers.transfer(member, friend, 100, key=a_key(route="transfer"), now=now)

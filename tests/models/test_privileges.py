@@ -21,6 +21,7 @@ TABLES = (
     "lot_uses",
     "growth_entries",
     "stock_moves",
+    "store_moves",
     "debt_entries",
     "refunds",
     "transfers",

@@ -23,6 +23,7 @@ ALL = {
     "closes_at": "2027-01-01T00:00:00+08:00",
     "published": False,
     "hot": True,
+    "stock_by_store": False,
     "sort": -5,
     "low_stock_units": 0,
     "voucher_lasts_days": 3650,
@@ -83,6 +84,7 @@ def test_a_title_a_kind_and_a_price_are_enough(admin):
         "closes_at": None,
         "published": True,
         "hot": False,
+        "stock_by_store": False,
         "sort": 0,
         "low_stock_units": 5,
         "voucher_lasts_days": 30,
@@ -250,6 +252,7 @@ def test_stock_comes_and_goes_with_a_reason_and_a_note(admin, a_reward):
         "reason": "purchase",
         "note": "第一批",
         "unit_cost_fen": 990,
+        "store_id": None,
         "created_at": first["created_at"],
     }
     assert [a.json["move"]["unit_cost_fen"] for a in moves[1:]] == [None, None, 0]
@@ -302,6 +305,7 @@ def test_stock_is_shown_as_sql_and_the_gate_say(admin, a_reward, as_shopper, red
         "cancelled": 0,
         "gate": {"state": "absent", "units_left": None, "leases": 0},
         "drift": None,
+        "stores": [],
     }
     assert after == {
         "stocked": 10,
@@ -310,4 +314,5 @@ def test_stock_is_shown_as_sql_and_the_gate_say(admin, a_reward, as_shopper, red
         "cancelled": 2,
         "gate": {"state": "open", "units_left": 7, "leases": 0},
         "drift": 0,
+        "stores": [],
     }
