@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "make_up_price_points": 20,
     "profile_fields": ["nickname", "gender", "birthday", "phone", "city"],  # a complete profile
     "review_min_chars": 10,  # how long a review is at least, blanks not counted
+    "vouchers_at_any_store": False,  # else one bound to a store is handed over only there
     "undo_window_minutes": 30,  # how long a clerk can undo what they did; the manager always can
 }
 TIERS = (

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import actions, clock, keys, staff
+from mall import actions, clock, keys, shop, staff
 from mall.atomic import atomic
 from mall.errors import (
     NotFound,
@@ -26,7 +26,7 @@ from mall.errors import (
 from mall.events import VoucherUsed as VoucherUsedFact
 from mall.events import record
 from mall.idempotency import Answer, Key
-from models import Redemption, Staff, Store, Voucher, db
+from models import Redemption, Reward, Staff, Store, Voucher, db
 from models.base import insert
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base32
@@ -176,10 +176,27 @@ def find(text: str, *, clerk: Staff, now: datetime) -> Voucher:
     hmacs = [_look_up_hmac(code, name) for name in keys.ring()] if code else []
     query = sa.select(Voucher).where(Voucher.code_hmac.in_(hmacs))
     voucher = db.session.scalar(query.execution_options(populate_existing=True))
-    if voucher is None or voucher.store_id not in (None, clerk.store_id):
+    if voucher is None or not _hands_over(clerk, voucher):
         staff.fail("voucher", subject, now=now)
         raise NotFound()
     return voucher
+
+
+def _hands_over(clerk: Staff, voucher: Voucher) -> bool:
+    """Whether it may be had at this clerk's store: it is bound to none, to this one, or all may.
+
+    A unit that lies in another store's own stock is had only there.
+    """
+    if voucher.store_id in (None, clerk.store_id):
+        return True
+    if not shop.setting("vouchers_at_any_store"):
+        return False
+    lies_there = (
+        sa.select(Reward.stock_by_store)
+        .join(Redemption, Redemption.reward_id == Reward.id)
+        .where(Redemption.id == voucher.redemption_id)
+    )
+    return not db.session.scalar(lies_there)
 
 
 def use(text: str, *, clerk: Staff, key: Key, now: datetime) -> Answer:

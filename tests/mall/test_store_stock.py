@@ -5,7 +5,7 @@ import random
 import pytest
 import sqlalchemy as sa
 
-from mall import bundles, clock, gates, redemptions, rewards
+from mall import bundles, clock, gates, redemptions, rewards, vouchers
 from mall.bundles import Gift
 from mall.errors import (
     Malformed,
@@ -27,6 +27,7 @@ from tests.mall.books import (
     balance,
     book_of,
     by_hand,
+    clerk,
     count,
     gate,
     one,
@@ -372,6 +373,49 @@ def test_a_gift_takes_nothing_that_lies_in_stores(a_shelf, a_reward, a_member, s
         (given,) = bundles.give_many([Gift(member, "cup", "test", "1")], book=book, now=now)
 
     assert given.state == "sold_out" and units_left(plain) == 4 and wrong() == []
+
+
+# handing over
+
+
+@pytest.fixture
+def use(hired, now):
+    def hand_over(trade, who):
+        voucher = one(Voucher.id, Voucher.redemption_id == trade)
+        code = vouchers.code_of(db.session.get(Voucher, voucher))
+        return vouchers.use(code, clerk=clerk(hired[who]), key=a_key(), now=now)
+
+    return hand_over
+
+
+@pytest.mark.covers("K9")
+def test_a_shop_may_allow_its_stores_to_hand_over_for_each_other(
+    a_reward, a_member, stores, use, tune, now
+):
+    reward = a_reward(price_points=10).id
+    trades = [
+        said(redemptions.redeem(ask(a_member(points=10), reward, store_id=stores["B"]), now=now))
+        for _ in range(2)
+    ]
+    with pytest.raises(NotFound):
+        use(trades[0]["id"], "clerk-a")
+
+    tune("vouchers_at_any_store", True)
+
+    assert said(use(trades[0]["id"], "clerk-a"))["voucher"]["used_store"] == "A店"
+    assert use(trades[1]["id"], "clerk-b").status == 200
+
+
+@pytest.mark.covers("K9")
+def test_a_stores_own_units_are_had_at_that_store_alone(a_shelf, a_member, stores, use, tune, now):
+    tune("vouchers_at_any_store", True)
+    wish = ask(a_member(points=10), a_shelf(a=1, b=1), store_id=stores["B"])
+    trade = said(redemptions.redeem(wish, now=now))["id"]
+
+    with pytest.raises(NotFound):
+        use(trade, "clerk-a")
+
+    assert use(trade, "clerk-b").status == 200 and wrong() == []
 
 
 # the proof
