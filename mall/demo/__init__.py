@@ -47,7 +47,7 @@ def fill(*, now: datetime) -> bool:
             for username, name, role, at in STAFF
         ]
         for sort, reward in enumerate(REWARDS):
-            _stock({**reward, "sort": sort}, staff_id=hired[0], now=now)
+            _stock({**reward, "sort": sort}, by_code, staff_id=hired[0], now=now)
         for occasion, words in WORDS.items():
             _write(occasion, words, staff_id=hired[0], now=now)
         _write_tasks(staff_id=hired[0], now=now)
@@ -95,11 +95,21 @@ def _invite(store_id: int, *, staff_id: int, now: datetime) -> None:
         channels.open_channel({**channel, **more}, key=_key("channel"), **who)
 
 
-def _stock(fields: dict[str, Any], *, staff_id: int, now: datetime) -> None:
+def _stock(
+    fields: dict[str, Any], store_ids: dict[str, int], *, staff_id: int, now: datetime
+) -> None:
+    """Put a reward on the shelf; its units are a number, or one for each store by its code."""
     units = fields.pop("units")
     reward = rewards.add(fields, now=now)
-    move = {"quantity": units, "reason": "purchase", "note": "开业备货", "unit_cost_fen": None}
-    rewards.move_stock(reward.id, move, staff_id=staff_id, key=_key("stock"), now=now)
+    stamp: dict[str, Any] = {"staff_id": staff_id, "key": _key("stock"), "now": now}
+    for code, quantity in units.items() if isinstance(units, dict) else [("", units)]:
+        move = {
+            "quantity": quantity,
+            "reason": "purchase",
+            "note": "开业备货",
+            "unit_cost_fen": None,
+        }
+        rewards.move_stock(reward.id, move, store_id=store_ids.get(code), **stamp)
 
 
 def _key(route: str) -> Key:

@@ -51,6 +51,16 @@ REWARDS: tuple[dict[str, Any], ...] = (
         "units": 100,
     },
     {
+        "title": "门店手作蛋糕",
+        "kind": "pickup",
+        "price_points": 150,
+        "category": "甜点",
+        "stock_by_store": True,
+        "units": {"A": 12, "B": 3},
+        "per_member_limit": 2,
+        "limit_period": "week",
+    },
+    {
         "title": "限量生肖公仔",
         "kind": "pickup",
         "price_points": 200,

@@ -106,7 +106,7 @@ def test_an_empty_shop_is_filled_with_the_demonstration_once(now):
         username="clerk-a", password="demo-clerk-a", key=a_key(None, None), now=now
     )
     assert said(answer)["store"]["code"] == "A"
-    assert count(Reward, Reward.hot) == 1 and count(Reward, Reward.units_left > 0) == 7
+    assert count(Reward, Reward.hot) == 1 and count(Reward, Reward.units_left > 0) == 8
     assert ledger.verify()["mismatches"] == []
 
 
