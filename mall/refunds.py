@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import actions, payments, points, receipts, shop, tiers
+from mall import actions, earning, payments, points, receipts, shop, tiers
 from mall.atomic import Contended, atomic
 from mall.errors import NotFound, PurchaseUndone, RefundTooLarge
 from mall.events import Refunded, record
@@ -57,6 +57,9 @@ def refund(
         returned = _give_back(book, purchase, refund_id, after_fen, actor)
         taken = _take_points(book, purchase, refund_id, owed, actor)
         book.write()
+        before = gone_points(purchase_id)
+        after = before + taken.points + taken.debt_points
+        earning.uncount(member_id, purchase, before=before, after=after)
         bought = Bought(member_id, purchase_id, purchase.growth_awarded, purchase.paid_at)
         cause = ("refund", "refund", refund_id)
         growth = tiers.take_back(bought, growth=growth, cause=cause, whole=not after_fen, now=now)
@@ -141,6 +144,7 @@ def _reduce(purchase_id: int, amount_fen: int) -> Any:
         Purchase.receipt_no,
         Purchase.items,
         Purchase.shares,
+        Purchase.lines,
     )
     left = Purchase.amount_fen - Purchase.refunded_fen
     with atomic() as transaction:
@@ -156,6 +160,14 @@ def _reduce(purchase_id: int, amount_fen: int) -> Any:
             row = transaction.execute(query.where(Purchase.id == purchase_id)).one()
             raise _too_large(row.fen) if row.undone_at is None else PurchaseUndone()
     return reduced
+
+
+def gone_points(purchase_id: int, *, besides: int = 0) -> int:
+    """Points of a receipt that its refunds took or left owed; what they forgave has stayed."""
+    taken = sa.func.sum(Refund.points_taken + Refund.debt_points)
+    query = sa.select(sa.func.coalesce(taken, 0)).where(Refund.purchase_id == purchase_id, ~UNDONE)
+    with atomic() as transaction:
+        return int(transaction.execute(query.where(Refund.id != besides)).scalar_one())
 
 
 def _next_id(purchase_id: int, refunded_fen: int) -> str:

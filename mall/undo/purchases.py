@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, earning, points, shop, tiers
+from mall import earning, points, shop, tiers
 from mall.atomic import atomic
 from mall.errors import RefundsStand
 from mall.tiers import Bought
@@ -19,8 +19,7 @@ STANDS_FOR = " undone:"  # no till can send a number that begins with a blank
 def undo(undoing: Undoing) -> None:
     """Take a receipt out of the books. What it earned goes even if it is spent: the rest is owed."""
     receipt = _free_number(undoing)
-    day = clock.business_day(receipt.paid_at)
-    earning.uncount(undoing.member_id, receipt.lines, day)
+    earning.uncount(undoing.member_id, receipt, before=0, after=receipt.points_awarded)
     for entry in _earned(undoing):
         others: bool = shop.setting("take_back_from_other_lots")
         cause = undoing.cause(KIND, "" if entry.kind == "purchase" else str(entry.id))
@@ -49,7 +48,9 @@ def _free_number(undoing: Undoing) -> Any:
                 undone_receipt_no=table.c.receipt_no,
                 receipt_no=f"{STANDS_FOR}{undoing.ref_id}",
             )
-            .returning(table.c.paid_at, table.c.lines, table.c.growth_awarded)
+            .returning(
+                *(table.c.paid_at, table.c.lines, table.c.points_awarded, table.c.growth_awarded)
+            )
         ).one_or_none()
         if freed is None:
             refunded = sa.select(table.c.refunded_fen).where(table.c.id == undoing.ref_id)

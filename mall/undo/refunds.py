@@ -5,16 +5,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import payments, points, shop, tiers
+from mall import earning, payments, points, shop, tiers
 from mall.atomic import atomic
 from mall.errors import LaterRefundStands
-from mall.refunds import UNDONE
+from mall.refunds import UNDONE, gone_points
 from mall.tiers import Bought
 from mall.undo.undoing import Undoing
 from models import GrowthEntry, LedgerEntry, Purchase, Refund
 from models.base import table_of
 
 KIND = "undo_refund"
+RECEIPT = ("amount_fen", "refunded_fen", "paid_at", "lines", "points_awarded")
 
 
 def undo(undoing: Undoing) -> None:
@@ -23,6 +24,9 @@ def undo(undoing: Undoing) -> None:
     receipt = _count_again(refund)
     _check_last(refund)
     book, member_id = undoing.book, undoing.member_id
+    others = gone_points(refund.purchase_id, besides=refund.id)
+    gone = others + refund.points_taken + refund.debt_points
+    earning.uncount(member_id, receipt, before=gone, after=others)
     grace = timedelta(days=shop.setting("give_back_grace_days"))
     if refund.debt_points:
         book.forgive(
@@ -53,7 +57,7 @@ def _count_again(refund: Any) -> Any:
             sa.update(table)
             .where(table.c.id == refund.purchase_id, table.c.refunded_fen >= refund.amount_fen)
             .values(refunded_fen=table.c.refunded_fen - refund.amount_fen)
-            .returning(table.c.amount_fen, table.c.refunded_fen, table.c.paid_at)
+            .returning(*(table.c[name] for name in RECEIPT))
         ).one()
 
 

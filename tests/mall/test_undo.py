@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from mall import clock, purchases, refunds, staff, undo, vouchers
+from mall import clock, purchases, refunds, staff, tiers, undo, vouchers
 from mall.errors import (
     AlreadyUndone,
     LaterRefundStands,
@@ -18,6 +18,7 @@ from mall.idempotency import Replayed
 from mall.purchases import Receipt
 from models import (
     Account,
+    EarningCounter,
     EarningRule,
     Event,
     Purchase,
@@ -414,9 +415,20 @@ def publish(code, terms, hired):
     by_hand(sa.insert(EarningRule).values(**row, active=True, growth_per_yuan=1))
 
 
-def test_what_an_undone_receipt_had_of_a_cap_can_be_earned_again(a_member, buy, take_back, hired):
+@pytest.fixture
+def capped(hired):
+    """A point for each yuan, 120 a day."""
     rate = {"points": 1, "per_fen": 100, "rounding": "full_units"}
     publish("purchase", {"rate": rate, "caps": {"day": 120}}, hired)
+
+
+def had(member):
+    """Points of a member that count towards the day's cap."""
+    return one(EarningCounter.points, EarningCounter.member_id == member)
+
+
+@pytest.mark.covers("C2")
+def test_what_an_undone_receipt_had_of_a_cap_can_be_earned_again(a_member, buy, take_back, capped):
     member = a_member()
     purchase = buy(member, 10_000, "R1")
 
@@ -424,3 +436,64 @@ def test_what_an_undone_receipt_had_of_a_cap_can_be_earned_again(a_member, buy, 
     buy(member, 50_000, "R2")
 
     assert balance(member) == 120 and wrong() == []
+
+
+@pytest.mark.covers("C2", "C12")
+def test_what_a_refund_took_of_a_cap_can_be_earned_again(a_member, buy, give_back, capped):
+    member = a_member()
+    first = buy(member, 30_000, "R1")
+
+    give_back(first, 10_000)
+    seen = [(balance(member), had(member))]
+    give_back(first, 20_000)
+    seen.append((balance(member), had(member)))
+    buy(member, 50_000, "R2")
+
+    assert seen == [(80, 80), (0, 0)]
+    assert balance(member) == 120 and wrong() == []
+
+
+@pytest.mark.covers("C2", "C12")
+def test_parts_of_a_refund_leave_no_trace_at_a_cap(a_member, buy, give_back, take_back, capped):
+    member = a_member()
+    bill = buy(member, 7_700, "R1")
+    parts = [said(give_back(bill, fen))["id"] for fen in (1_001, 999, 3, 2_345)]
+    left = had(member)
+
+    for part in reversed(parts):
+        take_back("refund", part)
+    again = had(member)
+    for fen in (2_345, 3, 999, 1_001, 3_352):
+        give_back(bill, fen)
+
+    assert (left, again, had(member)) == (balance_of(7_700 - 4_348), 77, 0) and wrong() == []
+
+
+def balance_of(left_fen):
+    return 77 * left_fen // 7_700
+
+
+@pytest.mark.covers("C2")
+def test_points_a_refund_forgave_have_used_the_cap(a_member, buy, give_back, tune, capped):
+    tune("refund_shortfall", "forgive")
+    member = a_member()
+    bill = buy(member, 10_000, "R1")
+    spend(member, 70, "spent")
+
+    give_back(bill, 10_000)
+
+    assert (balance(member), had(member)) == (0, 70) and wrong() == []
+
+
+@pytest.mark.covers("B3")
+def test_a_receipt_whose_points_a_tier_multiplied_can_be_undone(a_member, buy, take_back, hired):
+    version = tiers.perks.find("base")["version"]
+    who, twice = hired["admin"], {"points_percent": 200}
+    tiers.perks.change("base", twice, version=version, staff_id=who, now=clock.now())
+    member = a_member()
+    bill = buy(member, 10_000, "R1")
+    multiplied = balance(member)
+
+    take_back("purchase", bill)
+
+    assert multiplied == 200 and balance(member) == 0 and wrong() == []
