@@ -12,6 +12,8 @@ from typing import Any
 from tests.mall.model import ModelAccount, ModelLot
 
 FEN_PER_POINT = 100
+CAP_POINTS = 700  # what receipts of a day give at most, without what a tier multiplies
+EXTRA_PERCENT = {"silver": 50, "gold": 100}
 SIGN_POINTS = 3
 TIERS = (("base", 0), ("silver", 1_000), ("gold", 5_000), ("diamond", 20_000))
 Taken = list[tuple[ModelLot, int]]
@@ -37,11 +39,16 @@ class ModelTask:
 
 @dataclass
 class Bought:
-    """A receipt and what was given back of it: for each refund its money and where it took points."""
+    """A receipt and what was given back of it: for each refund its money and where it took points.
+
+    `base` is what its money earned under the cap, `extra` what its member's tier made of it.
+    """
 
     name: str
     fen: int
     day: date
+    base: int
+    extra: int
     refunds: list[tuple[int, int, Taken, int]] = field(default_factory=list)
     undone: bool = False
 
@@ -51,11 +58,21 @@ class Bought:
 
     @property
     def points(self) -> int:
-        return self.fen // FEN_PER_POINT
+        return self.base + self.extra
 
     def kept(self) -> int:
-        """Points, and growth, that stay: each unit of money carries its share of the whole."""
+        """Points that stay: each unit of money carries its share of the whole."""
         return self.points * self.left_fen // self.fen
+
+    def growth(self) -> int:
+        """Growth that stays, which knows neither cap nor tier."""
+        return self.fen // FEN_PER_POINT * self.left_fen // self.fen
+
+    def capped(self) -> int:
+        """What still counts towards the cap: less the share of the points that are gone."""
+        if not self.points:
+            return 0
+        return self.base - self.base * (self.points - self.kept()) // self.points
 
 
 @dataclass
@@ -81,7 +98,14 @@ class Person:
 
     @property
     def growth(self) -> int:
-        return sum(each.kept() for each in self.receipts.values())
+        return sum(each.growth() for each in self.receipts.values())
+
+    def buy(self, name: str, fen: int, day: date) -> Bought:
+        """A receipt, with what it earns at this moment."""
+        used = sum(each.capped() for each in self.receipts.values() if each.day == day)
+        earned = fen // FEN_PER_POINT
+        extra = earned * EXTRA_PERCENT.get(self.tier, 0) // 100
+        return Bought(name, fen, day, min(earned, max(0, CAP_POINTS - used)), extra)
 
     @property
     def tier(self) -> str:

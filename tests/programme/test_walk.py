@@ -5,12 +5,18 @@ import secrets
 
 import pytest
 
-from mall import checkins, clock
+from mall import checkins, clock, earning, tiers
 from tests.makers import a_key, points_live
 from tests.mall.books import wrong
 from tests.mall.task_books import TaskBooks, a_step
 from tests.mall.tier_books import day
-from tests.programme.model import SIGN_POINTS, ModelTask
+from tests.programme.model import (
+    CAP_POINTS,
+    EXTRA_PERCENT,
+    FEN_PER_POINT,
+    SIGN_POINTS,
+    ModelTask,
+)
 from tests.programme.walk import MEMBERS, Walk
 
 OPERATIONS = int(os.environ.get("PROGRAMME_OPERATIONS", "300"))
@@ -32,6 +38,7 @@ def walk(a_member, a_reward, stores, hired, tune):
     tune("undo_window_minutes", 30)
     ladder = [{"points": SIGN_POINTS, "bonus_points": 0}]
     checkins.publish(ladder, staff_id=hired["admin"], key=a_key(route="ladder"), now=OPENS)
+    _reward_tiers_and_cap_the_day(hired["admin"])
 
     def begin(seed):
         reward = a_reward(units=10**6, price_points=40, voucher_lasts_days=3_650)
@@ -46,6 +53,17 @@ def walk(a_member, a_reward, stores, hired, tune):
         return walk
 
     return begin
+
+
+def _reward_tiers_and_cap_the_day(admin):
+    for code, extra in EXTRA_PERCENT.items():
+        version = tiers.perks.find(code)["version"]
+        more = {"points_percent": 100 + extra}
+        tiers.perks.change(code, more, version=version, staff_id=admin, now=OPENS)
+    rate = {"points": 1, "per_fen": FEN_PER_POINT, "rounding": "full_units"}
+    rule = {"code": "purchase", "name": "消费积分", "kind": "base", "trigger": "purchase"}
+    capped = {**rule, "priority": 0, "active": True, "rate": rate, "caps": {"day": CAP_POINTS}}
+    earning.write(capped, publish=True, staff_id=admin, key=a_key(route="rules"), now=OPENS)
 
 
 @pytest.mark.covers("B1", "B2", "C3", "D9")

@@ -27,7 +27,7 @@ from mall.purchases import Receipt
 from models import Account, Lot, Purchase, Redemption, Refund, TillAction
 from tests.makers import a_key
 from tests.mall.books import ask, clerk, one, rows, said
-from tests.programme.model import SIGN_POINTS, Bought, ModelTask, Person, Trade
+from tests.programme.model import SIGN_POINTS, ModelTask, Person, Trade
 
 MEMBERS = 4
 PRICE_POINTS = 40
@@ -75,10 +75,11 @@ class Walk:
 
     def buys(self, member: int) -> None:
         fen, name = self.draw.choice(AMOUNTS_FEN), f"w-{next(_names)}"
+        person = self.people[member]
+        bought = person.buy(name, fen, clock.business_day(self.now))
         receipt = Receipt(self.store, name, member, fen, self.now, staff_id=self.clerk_id)
         purchases.record_receipts([receipt], now=self.now)
         id_ = one(Purchase.id, Purchase.receipt_no == name)
-        person, bought = self.people[member], Bought(name, fen, clock.business_day(self.now))
         person.receipts[id_] = bought
         if bought.points:
             person.account.grant(name, bought.points, self.ends(self.now))
