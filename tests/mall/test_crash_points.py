@@ -301,7 +301,7 @@ def test_p10_redis_hangs(shopper, reward, dead_redis, hot):
 def test_p11_the_database_goes_away_in_the_midst_of_it(shopper, reward, monkeypatch):
     request = ask(shopper, reward)
 
-    def gone(_quantities):
+    def gone(*_units):
         raise OperationalError("", None, Exception("gone"), connection_invalidated=True)
 
     with monkeypatch.context() as patch:
@@ -319,11 +319,11 @@ def test_p11_the_server_ends_the_session(shopper, reward, monkeypatch):
         pytest.skip("SQLite has no session to end")
     request, take = ask(shopper, reward), path.rewards.take_many
 
-    def end_session(quantities):
+    def end_session(*units):
         backend = db.session.scalar(sa.text("SELECT pg_backend_pid()"))
         with db.engine.connect() as other:
             other.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": backend})
-        take(quantities)
+        take(*units)
 
     with monkeypatch.context() as patch:
         patch.setattr(path.rewards, "take_many", end_session)

@@ -167,7 +167,7 @@ def test_what_the_gate_lets_in_too_many_is_refused_by_sql(sqlite_ground):
 
 
 def test_units_taken_without_a_condition_are_found(sqlite_ground, monkeypatch):
-    def take_many(quantities):
+    def take_many(quantities, _at_stores):
         with atomic.atomic() as transaction:
             for reward_id, quantity in quantities.items():
                 left, promised = Reward.units_left - quantity, Reward.units_promised + quantity

@@ -26,7 +26,7 @@ def test_a_busy_shop_adds_up(busy_shop):
             "accounts": 4,
             "entries": 13,
             "lots": 9,
-            "rewards": 3,
+            "rewards": 4,
             "redemptions": 3,
             "vouchers": 3,
             "checkins": 0,
