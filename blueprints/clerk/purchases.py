@@ -6,6 +6,7 @@ from flask import g
 from marshmallow import ValidationError, fields, validate, validates, validates_schema
 
 from blueprints.contract import (
+    MAX_NUMBER,
     Blueprint,
     Body,
     Nothing,
@@ -18,6 +19,7 @@ from blueprints.contract import (
     reply,
     text,
     when,
+    whole,
 )
 from mall import clock, members, pickups, purchases, tokens
 from mall.purchases import Receipt
@@ -34,7 +36,7 @@ class ItemBody(Body):
     title = text(1, 100)
     category = text(1, 32)
     quantity = positive(required=True)
-    amount_fen = positive(required=True)
+    amount_fen = whole(0, MAX_NUMBER, required=True)  # what was given with it costs nothing
 
 
 class PurchaseBody(Body):

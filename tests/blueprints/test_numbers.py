@@ -71,6 +71,7 @@ PRICES += ("grace_days", "growth_min in /admin/tier-rules", "growth_min in /admi
 PRICES += ("growth_min in /admin/tiers/silver", "points in /admin/tasks/999")
 PRICES += ("points in /admin/referral-rules", "pending_days")
 PRICES += ("cost_fen in /admin/channels", "cost_fen in /admin/channels/999")
+PRICES += ("amount_fen of items",)
 SIGNED = (
     "points in /admin/members/1/points-adjustments",
     "quantity in /admin/rewards/1/stock-moves",
@@ -83,7 +84,7 @@ NUMBERS = [(call, place) for call in CALLS for place in numbers_in(call.body)]
 def named(call, place, table) -> str | None:
     """A number's name in a table: alone, or with its path."""
     own = next(part for part in reversed(place) if isinstance(part, str))  # a list's, of its items
-    names = (own, f"{own} in {call.path}")
+    names = (own, f"{own} in {call.path}", f"{own} of items" if "items" in place else own)
     return next((name for name in names if name in table), None)
 
 

@@ -109,6 +109,22 @@ def test_items_may_be_told_and_are_looked_at(record):
     assert set(answers[-1].json["errors"]["json"]) == {"items"}
 
 
+@pytest.mark.covers("C12")
+def test_what_was_given_with_it_costs_and_earns_nothing_and_comes_back_with_the_rest(
+    record, as_staff
+):
+    clerk, tea, gift = as_staff("clerk-a"), {**ITEM, "amount_fen": 900}, {**ITEM, "sku": "gift"}
+    bought = record(amount_fen=1_000, items=[{**gift, "amount_fen": 0}, tea]).json
+    path = f"/clerk/purchases/{bought['id']}/refunds"
+
+    both = clerk.post(path, {"items": [{"sku": sku, "quantity": 1} for sku in ("gift", "s1")]})
+    rest = clerk.post(path, {"whole": True})
+
+    assert bought["points_awarded"] == 10
+    assert (both.json["amount_fen"], both.json["points_taken"]) == (450, 4)
+    assert (rest.json["amount_fen"], rest.json["points_taken"]) == (550, 6)
+
+
 def test_a_receipt_names_one_member_and_in_one_way(as_staff, as_shopper):
     clerk, shopper = as_staff("clerk-a"), as_shopper("one")
     card_no = shopper.get("/me").json["card_no"]
