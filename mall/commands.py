@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from flask_migrate import upgrade
 from sqlalchemy.exc import OperationalError
 
-from mall import clock, demo, imports, ledger, shop, staff, stores
+from mall import audit, clock, demo, imports, ledger, shop, staff, stores
 from mall.imports import Report
 from models import db
 
@@ -20,7 +20,8 @@ shop_group = AppGroup("shop", help="The shop as a whole.")
 imports_group = AppGroup("imports", help="CSV files of any size.")
 staff_group = AppGroup("staff", help="Those who work here.")
 ledger_group = AppGroup("ledger", help="The points ledger.")
-GROUPS = (shop_group, imports_group, staff_group, ledger_group)
+audit_group = AppGroup("audit", help="Who changed what.")
+GROUPS = (shop_group, imports_group, staff_group, ledger_group, audit_group)
 
 
 @shop_group.command("migrate")
@@ -113,3 +114,22 @@ def verify() -> None:
     proof: dict[str, Any] = ledger.prove(now=clock.now())
     click.echo(json.dumps(proof, ensure_ascii=False, indent=2))
     raise SystemExit(1 if proof["mismatches"] else 0)
+
+
+@audit_group.command("verify")
+@click.option("--end", help="SEQ:TAG of an earlier look, which must still be in the chain.")
+def verify_audit(end: str | None) -> None:
+    """Compute the audit log's chain anew; exits with 1 where it is broken or was cut off."""
+    chain = audit.verify()
+    click.echo(json.dumps(vars(chain)))
+    kept = end is None or audit.holds(*_end(end))
+    if not kept:
+        click.echo("The chain does not hold that end any more.", err=True)
+    raise SystemExit(0 if chain.broken_at is None and kept else 1)
+
+
+def _end(text: str) -> tuple[int, str]:
+    seq, _, tag = text.partition(":")
+    if not (seq.isascii() and seq.isdecimal() and tag):
+        raise click.UsageError("--end is SEQ:TAG, as an earlier look printed them.")
+    return int(seq), tag

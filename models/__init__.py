@@ -2,6 +2,7 @@
 
 from models.actions import TillAction
 from models.alarms import Alarm, BalanceSettlement
+from models.audit import AuditEntry, AuditHead
 from models.base import db
 from models.benefits import Benefit, BenefitEntry
 from models.bundles import Bundle, GivenBundle
@@ -47,6 +48,8 @@ from models.vouchers import Voucher
 __all__ = [
     "Account",
     "Alarm",
+    "AuditEntry",
+    "AuditHead",
     "BalanceSettlement",
     "Benefit",
     "BenefitEntry",

@@ -14,7 +14,7 @@ LAYERS = ("app", "blueprints", "mall", "models")
 LEVELS = (  # left never imports right, and neighbours in a level never import each other
     ("errors", "clock", "keys", "settings", "aside"),
     ("atomic", "gathering", "guards", "tokens", "wechat"),
-    ("events", "idempotency", "job_runs", "metrics"),
+    ("events", "idempotency", "job_runs", "metrics", "audit"),
     (
         "members",
         "stores",

@@ -2,6 +2,7 @@
 
 from blueprints.admin import (
     adjustments,
+    audit,
     bundles,
     campaigns,
     channels,
@@ -56,5 +57,6 @@ for child in (
     referrals,
     channels,
     jobs,
+    audit,
 ):
     bp.register_blueprint(child.bp)

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import fields, validate
 
+from blueprints.audited import audited
 from blueprints.contract import (
     Blueprint,
     Body,
@@ -17,7 +18,7 @@ from blueprints.contract import (
 )
 from blueprints.pages import PageArgs, page, page_of
 from mall import adjustments, clock
-from models import PointsAdjustment
+from models import Account, PointsAdjustment
 
 STATES = ["pending", "posted", "rejected"]
 
@@ -45,6 +46,7 @@ class AdjustmentOut(Out):
 
 @bp.post("/members/<id:member_id>/points-adjustments")
 @idempotent
+@audited("member.adjust_points", Account)
 @bp.arguments(AdjustmentBody())
 @bp.response(201, AdjustmentOut())
 @bp.alt_response(202, schema=AdjustmentOut(), success=True, description="Waits for another admin")
@@ -75,6 +77,7 @@ class ReviewBody(Body):
 
 @bp.post("/points-adjustments/<id:adjustment_id>/review")
 @idempotent
+@audited("points_adjustment.review", PointsAdjustment)
 @bp.arguments(ReviewBody())
 @bp.response(200, AdjustmentOut())
 def review_adjustment(body: dict, adjustment_id: int, *, key):

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import fields, validate
 
+from blueprints.audited import audited
 from blueprints.contract import (
     MAX_NUMBER,
     Blueprint,
@@ -76,6 +77,7 @@ def list_bundles(args: dict):
 
 @bp.post("/bundles")
 @idempotent
+@audited("bundle.publish")
 @bp.arguments(BundleBody())
 @bp.response(201, BundleOut())
 def publish_bundle(body: dict, *, key):

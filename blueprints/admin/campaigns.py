@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from blueprints.audited import audited
 from blueprints.contract import (
     Blueprint,
     Body,
@@ -96,6 +97,7 @@ def list_campaigns(args: dict):
 
 @bp.post("/points-campaigns")
 @idempotent
+@audited("points_campaign.draft")
 @bp.arguments(CampaignBody())
 @bp.response(201, CampaignOut())
 def draft_campaign(body: dict, *, key):
@@ -105,6 +107,7 @@ def draft_campaign(body: dict, *, key):
 
 @bp.post("/points-campaigns/<id:campaign_id>/preview")
 @idempotent
+@audited("points_campaign.preview", PointsCampaign)
 @bp.arguments(Nothing(), required=False)
 @bp.response(200, CampaignOut())
 def preview_campaign(_body: dict, campaign_id: int, *, key):
@@ -114,6 +117,7 @@ def preview_campaign(_body: dict, campaign_id: int, *, key):
 
 @bp.post("/points-campaigns/<id:campaign_id>/run")
 @idempotent
+@audited("points_campaign.run", PointsCampaign)
 @bp.arguments(Nothing(), required=False)
 @bp.response(200, CampaignOut())
 @bp.alt_response(202, schema=CampaignOut(), success=True, description="Waits for another admin")
@@ -128,6 +132,7 @@ class CampaignReviewBody(Body):
 
 @bp.post("/points-campaigns/<id:campaign_id>/review")
 @idempotent
+@audited("points_campaign.review", PointsCampaign)
 @bp.arguments(CampaignReviewBody())
 @bp.response(200, CampaignOut())
 def review_campaign(body: dict, campaign_id: int, *, key):

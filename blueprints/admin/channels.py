@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from blueprints.audited import audited
 from blueprints.contract import (
     MAX_NUMBER,
     Blueprint,
@@ -72,6 +73,7 @@ def list_channels(args: dict):
 
 @bp.post("/channels")
 @idempotent
+@audited("channel.open")
 @bp.arguments(ChannelBody())
 @bp.response(201, ChannelOut())
 def open_channel(body: dict, *, key):
@@ -81,6 +83,7 @@ def open_channel(body: dict, *, key):
 
 @bp.post("/channels/<id:channel_id>")
 @idempotent
+@audited("channel.change", Channel)
 @bp.arguments(ChannelChangeBody())
 @bp.response(200, ChannelOut())
 def change_channel(body: dict, channel_id: int, *, key):

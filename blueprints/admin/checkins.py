@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import Schema, fields, validate
 
+from blueprints.audited import audited
 from blueprints.contract import (
     Blueprint,
     Body,
@@ -68,6 +69,7 @@ class LadderBody(Body):
 
 @bp.post("/checkin-rules")
 @idempotent
+@audited("checkin_rules.publish")
 @bp.arguments(LadderBody())
 @bp.response(201, LadderOut())
 def publish_checkin_rules(body: dict, *, key):
@@ -93,6 +95,7 @@ class OutageOut(Out):
 
 @bp.post("/outages")
 @idempotent
+@audited("outage.declare")
 @bp.arguments(OutageBody())
 @bp.response(201, OutageOut())
 def declare_outage(body: dict, *, key):

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from blueprints.audited import audited
 from blueprints.clerk.purchases import MAX_ITEMS, ItemBody, LineOut
 from blueprints.contract import (
     MAX_NUMBER,
@@ -117,6 +118,7 @@ def list_rules(args: dict):
 
 @bp.post("/earning-rules")
 @idempotent
+@audited("earning_rule.write")
 @bp.arguments(RuleBody())
 @bp.response(201, RuleOut())
 def write_rule(body: dict, *, key):
@@ -132,6 +134,7 @@ def write_rule(body: dict, *, key):
 
 @bp.post("/earning-rules/<id:rule_id>/publication")
 @idempotent
+@audited("earning_rule.publish", EarningRule)
 @bp.arguments(Nothing())
 @bp.response(200, RuleOut())
 def publish_rule(_body: dict, rule_id: int, *, key):

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from blueprints.audited import audited
 from blueprints.contract import (
     Blueprint,
     Body,
@@ -110,6 +111,7 @@ def list_policies(args: dict):
 
 @bp.post("/expiry-policies")
 @idempotent
+@audited("expiry_policy.publish")
 @bp.arguments(PolicyBody())
 @bp.response(201, PolicyOut())
 def publish_policy(body: dict, *, key):

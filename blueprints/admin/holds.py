@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import fields, validate
 
+from blueprints.audited import audited
 from blueprints.contract import (
     Blueprint,
     Body,
@@ -20,7 +21,7 @@ from blueprints.contract import (
 )
 from blueprints.pages import PageArgs, page, page_of
 from mall import clock, holds
-from models import Hold
+from models import Account, Hold
 
 STATES = ["held", "posted", "voided", "expired"]
 MAX_HOURS = 24 * 90
@@ -47,6 +48,7 @@ class HoldOut(Out):
 
 @bp.post("/members/<id:member_id>/holds")
 @idempotent
+@audited("member.hold_points", Account)
 @bp.arguments(HoldBody())
 @bp.response(201, HoldOut())
 def hold_points(body: dict, member_id: int, *, key):
@@ -58,6 +60,7 @@ def hold_points(body: dict, member_id: int, *, key):
 
 @bp.post("/holds/<id:hold_id>/posting")
 @idempotent
+@audited("hold.post", Hold)
 @bp.arguments(Nothing())
 @bp.response(200, HoldOut())
 def post_hold(body: dict, hold_id: int, *, key):
@@ -67,6 +70,7 @@ def post_hold(body: dict, hold_id: int, *, key):
 
 @bp.post("/holds/<id:hold_id>/voiding")
 @idempotent
+@audited("hold.void", Hold)
 @bp.arguments(Nothing())
 @bp.response(200, HoldOut())
 def void_hold(body: dict, hold_id: int, *, key):

@@ -3,6 +3,7 @@
 from flask import request
 from marshmallow import Schema, fields
 
+from blueprints.audited import audited
 from blueprints.contract import Blueprint, Out, idempotent, reply
 from mall import clock, imports
 from mall.atomic import atomic
@@ -40,6 +41,7 @@ class ImportOut(Out):
 
 @bp.post("/imports/members")
 @idempotent(required=False)
+@audited("members.import", apart=True)
 @bp.arguments(ImportArgs(), location="query")
 @bp.response(200, ImportOut())
 @bp.doc(requestBody=CSV_BODY)
@@ -50,6 +52,7 @@ def import_members(args: dict, *, key):
 
 @bp.post("/imports/purchases")
 @idempotent(required=False)
+@audited("purchases.import", apart=True)
 @bp.arguments(PurchaseImportArgs(), location="query")
 @bp.response(200, ImportOut())
 @bp.doc(requestBody=CSV_BODY)

@@ -3,6 +3,7 @@
 from flask import g
 from marshmallow import fields
 
+from blueprints.audited import audited
 from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
 from blueprints.pages import PageArgs, page, page_of
 from mall import clock, ledger
@@ -77,6 +78,7 @@ class ClearedOut(Out):
 
 @bp.post("/ledger/alarms/<id:alarm_id>/clearance")
 @idempotent
+@audited("alarm.clear", Alarm)
 @bp.arguments(ClearBody())
 @bp.response(200, ClearedOut())
 def clear_alarm(body: dict, alarm_id: int, *, key):

@@ -4,6 +4,7 @@ from flask import g
 from marshmallow import fields, validate
 
 from blueprints.admin.members import MemberOut, row
+from blueprints.audited import audited
 from blueprints.contract import (
     Blueprint,
     Body,
@@ -17,7 +18,7 @@ from blueprints.contract import (
 from blueprints.pages import PageArgs, page, page_of
 from mall import clock, merges
 from mall.merges.duplicates import KEYS, twins_of
-from models import Member
+from models import Account, Member
 
 bp = Blueprint("merges", __name__, description="Members who are one person")
 
@@ -106,6 +107,7 @@ class MergedOut(Out):
 
 @bp.post("/members/<id:member_id>/merge")
 @idempotent
+@audited("member.merge", Account)
 @bp.arguments(MergeBody())
 @bp.response(201, MergedOut())
 def merge_members(body: dict, member_id: int, *, key):

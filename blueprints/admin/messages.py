@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from blueprints.audited import audited
 from blueprints.contract import (
     Blueprint,
     Body,
@@ -114,6 +115,7 @@ def list_templates(args: dict):
 
 @bp.post("/message-templates")
 @idempotent
+@audited("message_template.draft")
 @bp.arguments(NewTemplate())
 @bp.response(201, TemplateOut())
 def draft_template(body: dict, *, key):
@@ -122,6 +124,7 @@ def draft_template(body: dict, *, key):
 
 
 @bp.patch("/message-templates/<id:template_id>")
+@audited("message_template.change", MessageTemplate)
 @bp.arguments(TemplateFields())
 @bp.response(200, TemplateOut())
 def change_template(body: dict, template_id: int):
@@ -139,6 +142,7 @@ def preview_template(args: dict, template_id: int):
 
 @bp.post("/message-templates/<id:template_id>/publication")
 @idempotent
+@audited("message_template.publish", MessageTemplate)
 @bp.arguments(Nothing())
 @bp.response(200, TemplateOut())
 def publish_template(body: dict, template_id: int, *, key):

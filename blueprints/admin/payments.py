@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import fields
 
+from blueprints.audited import audited
 from blueprints.contract import (
     MAX_NUMBER,
     Blueprint,
@@ -61,6 +62,7 @@ def list_rules(args: dict):
 
 @bp.post("/payment-rules")
 @idempotent
+@audited("payment_rule.publish")
 @bp.arguments(PaymentRuleBody())
 @bp.response(201, PaymentRuleOut())
 def publish_rule(body: dict, *, key):

@@ -3,6 +3,7 @@
 from flask import g
 from marshmallow import ValidationError, fields, validates_schema
 
+from blueprints.audited import audited
 from blueprints.contract import (
     Blueprint,
     Out,
@@ -13,7 +14,7 @@ from blueprints.pages import PageArgs, page, page_of
 from blueprints.shapes import ProfileOut
 from blueprints.shopper.members import ProfileBody
 from mall import clock, profiles
-from models import ProfileChange
+from models import Member, ProfileChange
 
 bp = Blueprint("admin-profiles", __name__, description="Profiles and their history")
 
@@ -28,6 +29,7 @@ class CorrectionBody(ProfileBody):
 
 
 @bp.patch("/members/<id:member_id>")
+@audited("member.correct", Member)
 @bp.arguments(CorrectionBody())
 @bp.response(200, ProfileOut())
 def correct_profile(body: dict, member_id: int):

@@ -5,6 +5,7 @@ from datetime import date, datetime
 import sqlalchemy as sa
 from marshmallow import fields, validate
 
+from blueprints.audited import audited
 from blueprints.contract import (
     Blueprint,
     Body,
@@ -76,6 +77,7 @@ class ParcelBody(Body):
 
 @bp.post("/redemptions/<id:redemption_id>/shipment")
 @idempotent
+@audited("redemption.ship", Redemption)
 @bp.arguments(ParcelBody())
 @bp.response(200, OfficeRedemptionOut())
 def ship(body: dict, redemption_id: int, *, key):

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import fields, validate
 
+from blueprints.audited import audited
 from blueprints.contract import (
     MAX_NUMBER,
     Blueprint,
@@ -101,6 +102,7 @@ def list_referral_rules(args: dict):
 
 @bp.post("/referral-rules")
 @idempotent
+@audited("referral_rule.write")
 @bp.arguments(ReferralRuleBody())
 @bp.response(201, ReferralRuleOut())
 def write_referral_rule(body: dict, *, key):
@@ -110,6 +112,7 @@ def write_referral_rule(body: dict, *, key):
 
 @bp.post("/referral-rules/<id:rule_id>/publication")
 @idempotent
+@audited("referral_rule.publish", ReferralRule)
 @bp.arguments(Nothing())
 @bp.response(200, ReferralRuleOut())
 def publish_referral_rule(_body: dict, rule_id: int, *, key):
@@ -162,6 +165,7 @@ class ReferralReviewBody(Body):
 
 @bp.post("/referrals/<id:friend_id>/review")
 @idempotent
+@audited("referral.review", Referral)
 @bp.arguments(ReferralReviewBody())
 @bp.response(200, ReferralSeenOut())
 def review_referral(body: dict, friend_id: int, *, key):

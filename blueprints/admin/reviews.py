@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from blueprints.audited import audited
 from blueprints.contract import Blueprint, Body, YesOrNo, idempotent, reply, text
 from blueprints.pages import PageArgs, page, page_of
 from blueprints.shopper.reviews import MyReviewOut
@@ -46,6 +47,7 @@ def list_reviews(args: dict):
 
 @bp.post("/reviews/<id:review_id>/decision")
 @idempotent
+@audited("review.decide", Review)
 @bp.arguments(DecisionBody())
 @bp.response(200, ReviewOut())
 def decide_review(body: dict, review_id: int, *, key):

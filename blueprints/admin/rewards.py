@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from flask import g, request
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from blueprints.audited import audited
 from blueprints.contract import (
     MAX_NUMBER,
     Blueprint,
@@ -125,6 +126,7 @@ def list_rewards(args: dict):
 
 @bp.post("/rewards")
 @idempotent
+@audited("reward.add")
 @bp.arguments(NewReward())
 @bp.response(201, AdminRewardOut())
 def add_reward(body: dict, *, key):
@@ -145,6 +147,7 @@ def _with_etag(reward: Reward) -> tuple[dict, dict]:
 
 @bp.patch("/rewards/<id:reward_id>")
 @takes_header("If-Match", {"type": "string", "pattern": r'^"?[0-9]{1,9}"?$'}, required=True)
+@audited("reward.change", Reward)
 @bp.arguments(RewardFields())
 @bp.response(200, AdminRewardOut(), headers={"ETag": {"schema": {"type": "string"}}})
 def change_reward(body: dict, reward_id: int):
@@ -187,6 +190,7 @@ class MovedOut(Out):
 
 @bp.post("/rewards/<id:reward_id>/stock-moves")
 @idempotent
+@audited("reward.move_stock", Reward)
 @bp.arguments(StockMoveBody())
 @bp.response(201, MovedOut())
 def move_stock(body: dict, reward_id: int, *, key):
@@ -209,6 +213,7 @@ class StockTransferredOut(Out):
 
 @bp.post("/rewards/<id:reward_id>/stock-transfers")
 @idempotent
+@audited("reward.transfer_stock")
 @bp.arguments(StockTransferBody())
 @bp.response(201, StockTransferredOut())
 def transfer_stock(body: dict, reward_id: int, *, key):

@@ -4,10 +4,11 @@ import sqlalchemy as sa
 from flask import g
 from marshmallow import fields
 
+from blueprints.audited import audited
 from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
 from blueprints.pages import PageArgs, page, page_of
 from mall import clock, stores, tuning
-from models import SettingChange, Store
+from models import SettingChange, ShopSetting, Store
 
 bp = Blueprint("settings", __name__, description="Stores, and the rows a shopkeeper tunes")
 
@@ -35,6 +36,7 @@ def list_stores(args: dict):
 
 @bp.post("/stores")
 @idempotent
+@audited("store.open")
 @bp.arguments(StoreBody())
 @bp.response(201, StoreSeenOut())
 def open_store(body: dict, *, key):
@@ -68,6 +70,7 @@ class SettingBody(Body):
 
 @bp.post("/settings/<string:name>")
 @idempotent
+@audited("setting.change", ShopSetting)
 @bp.arguments(SettingBody())
 @bp.response(200, SettingOut())
 def change_setting(body: dict, name: str, *, key):

@@ -5,6 +5,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from blueprints.admin.campaigns import FiltersBody
 from blueprints.admin.earning import CODE, MAX_DAYS, some
+from blueprints.audited import audited
 from blueprints.contract import (
     MAX_NUMBER,
     Blueprint,
@@ -136,6 +137,7 @@ def list_tasks(args: dict):
 
 @bp.post("/tasks")
 @idempotent
+@audited("task.write")
 @bp.arguments(TaskBody())
 @bp.response(201, TaskVersionOut())
 def write_task(body: dict, *, key):
@@ -150,6 +152,7 @@ def write_task(body: dict, *, key):
 
 
 @bp.patch("/tasks/<id:version_id>")
+@audited("task.redraft", TaskVersion)
 @bp.arguments(TaskFields())
 @bp.response(200, TaskVersionOut())
 def redraft_task(body: dict, version_id: int):
@@ -166,6 +169,7 @@ def preview_task(version_id: int):
 
 @bp.post("/tasks/<id:version_id>/publication")
 @idempotent
+@audited("task.publish", TaskVersion)
 @bp.arguments(Nothing())
 @bp.response(200, TaskVersionOut())
 def publish_task(_body: dict, version_id: int, *, key):
@@ -175,6 +179,7 @@ def publish_task(_body: dict, version_id: int, *, key):
 
 @bp.post("/tasks/<id:version_id>/retirement")
 @idempotent
+@audited("task.retire", TaskVersion)
 @bp.arguments(Nothing())
 @bp.response(201, TaskVersionOut())
 def retire_task(_body: dict, version_id: int, *, key):

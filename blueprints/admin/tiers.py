@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from flask import g, request
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from blueprints.audited import audited
 from blueprints.contract import (
     MAX_NUMBER,
     Blueprint,
@@ -27,7 +28,7 @@ from blueprints.pages import PageArgs, page, page_of
 from blueprints.tier_shapes import AdminTierOut, QuotaBody, TierChangeOut, change_view
 from mall import clock, tiers
 from mall.errors import IfMatchMissing, Malformed
-from models import TierChange, TierGrant, TierRule
+from models import Account, Tier, TierChange, TierGrant, TierPerks, TierRule
 from models.tier_rules import POLICIES, WINDOWS
 
 MAX_QUOTAS, MAX_TIERS = 20, 100
@@ -81,6 +82,7 @@ def list_tiers():
 
 @bp.post("/tiers")
 @idempotent
+@audited("tier.add")
 @bp.arguments(NewTier())
 @bp.response(201, AdminTierOut())
 def add_tier(body: dict, *, key):
@@ -98,6 +100,7 @@ def show_tier(code: str):
 
 @bp.patch("/tiers/<string:code>")
 @takes_header("If-Match", {"type": "string", "pattern": r'^"?[0-9]{1,9}"?$'}, required=True)
+@audited("tier.change", Tier, TierPerks)
 @bp.arguments(TierFields())
 @bp.response(200, AdminTierOut(), headers={"ETag": {"schema": {"type": "string"}}})
 def change_tier(body: dict, code: str):
@@ -212,6 +215,7 @@ def list_tier_rules(args: dict):
 
 @bp.post("/tier-rules")
 @idempotent
+@audited("tier_rule.draft")
 @bp.arguments(RuleFields())
 @bp.response(201, TierRuleOut())
 def draft_tier_rule(body: dict, *, key):
@@ -228,6 +232,7 @@ def show_tier_rule(rule_id: int):
 
 
 @bp.patch("/tier-rules/<id:rule_id>")
+@audited("tier_rule.change", TierRule)
 @bp.arguments(RuleFields())
 @bp.response(200, TierRuleOut())
 def change_tier_rule(body: dict, rule_id: int):
@@ -272,6 +277,7 @@ class PublicationBody(Body):
 
 @bp.post("/tier-rules/<id:rule_id>/publication")
 @idempotent
+@audited("tier_rule.publish", TierRule)
 @bp.arguments(PublicationBody())
 @bp.response(200, TierRuleOut())
 def publish_tier_rule(body: dict, rule_id: int, *, key):
@@ -320,6 +326,7 @@ def list_tier_grants(args: dict):
 
 @bp.post("/members/<id:member_id>/tier-grants")
 @idempotent
+@audited("member.grant_tier", Account)
 @bp.arguments(TierGrantBody())
 @bp.response(201, TierGrantOut())
 def grant_tier(body: dict, member_id: int, *, key):
@@ -330,6 +337,7 @@ def grant_tier(body: dict, member_id: int, *, key):
 
 @bp.post("/tier-grants/<id:grant_id>/revocation")
 @idempotent
+@audited("tier_grant.revoke", TierGrant)
 @bp.arguments(Nothing())
 @bp.response(200, TierGrantOut())
 def revoke_tier_grant(body: dict, grant_id: int, *, key):

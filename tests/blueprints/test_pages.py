@@ -16,6 +16,7 @@ LISTS = {
     "/me/referrals": "shopper",
     "/rewards": "shopper",
     "/rewards/4/stores": "shopper",
+    "/admin/audit": "admin",
     "/admin/rewards": "admin",
     "/admin/rewards/4/store-moves": "admin",
     "/admin/redemptions": "admin",
@@ -102,7 +103,7 @@ def full_shop(busy_shop, as_shopper):
 def pages(caller, path: str, limit: int) -> list[list[dict]]:
     """A list from its first page to its last."""
     found, cursor = [], ""
-    for _ in range(20):
+    for _ in range(200):
         answer = caller.get(f"{path}?limit={limit}{cursor}")
         assert answer.status_code == 200, answer.json
         found.append(answer.json["items"])

@@ -60,6 +60,8 @@ ALLOWED = {
     "POST /api/v1/admin/points-campaigns/<id:campaign_id>/review": OFFICE,
     "GET /api/v1/clerk/actions": TILL,
     "POST /api/v1/clerk/actions/<id:action_id>/undo": TILL,
+    "GET /api/v1/admin/audit": OFFICE,
+    "GET /api/v1/admin/audit/verification": OFFICE,
     "GET /api/v1/admin/rewards": READING,
     "POST /api/v1/admin/rewards": OFFICE,
     "GET /api/v1/admin/rewards/<id:reward_id>": READING,

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from celery.schedules import crontab
 
 from app import create_app
-from mall import clock, jobs
+from mall import audit, clock, jobs
+from mall.audit import Act
 from mall.points import expiry
 from models import Account, Member, Purchase, Staff, Store, db
 from tests.conftest import settings_for
@@ -171,3 +172,18 @@ def test_points_are_expired_by_the_shops_clock(app, run, a_member, monkeypatch):
 
     assert run("jobs", "run", "expire-points").output == "30\n"
     assert len(members) == 3 and clock.now().year > 2026
+
+
+def test_the_audit_log_is_verified_at_the_prompt_against_an_end_kept_elsewhere(run):
+    for number in (1, 2):
+        audit.note(Act("staff:1", "store.open", "store", str(number)), now=clock.now())
+
+    looked = run("audit", "verify")
+    end = json.loads(looked.output)
+    held = run("audit", "verify", "--end", f"2:{end['tag']}")
+    lost = run("audit", "verify", "--end", f"1:{end['tag']}")
+    unreadable = run("audit", "verify", "--end", "x")
+
+    assert (end["entries"], end["broken_at"]) == (2, None)
+    assert [each.exit_code for each in (looked, held, lost, unreadable)] == [0, 0, 1, 2]
+    assert "does not hold" in lost.output

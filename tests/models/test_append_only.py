@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
 
 from mall import (
+    audit,
     benefits,
     clock,
     payments,
@@ -32,6 +33,7 @@ TABLES = (
     "growth_entries",
     "stock_moves",
     "store_moves",
+    "audit_entries",
     "debt_entries",
     "refunds",
     "transfers",
@@ -62,6 +64,7 @@ def written(a_member, a_reward, stores, hired, tune):
     payments.publish(PAYS, staff_id=None, key=a_key(route="rules"), now=now)
     bill = payments.Bill(stores["A"], who.id, member, "r-1", 10_000)
     payments.pay(bill, 100, key=a_key(route="pay"), now=now)
+    audit.note(audit.Act("staff:1", "store.open", "store", "1", after={"code": "A"}), now=now)
     spend(member, balance(member), "all that is left")
     refunds.refund(bought, 20_000, clerk=who, key=a_key(route="refund"), now=now)
     tiers.grants.grant(

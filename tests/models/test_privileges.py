@@ -22,6 +22,7 @@ TABLES = (
     "growth_entries",
     "stock_moves",
     "store_moves",
+    "audit_entries",
     "debt_entries",
     "refunds",
     "transfers",
