@@ -4,7 +4,7 @@ from flask_smorest import Api
 
 
 def register(api: Api) -> None:
-    from blueprints import admin, auth, clerk, public, shopper
+    from blueprints import admin, auth, clerk, public, shopper, staff
 
-    for bp in (auth.bp, public.bp, shopper.bp, clerk.bp, admin.bp):
+    for bp in (auth.bp, staff.bp, public.bp, shopper.bp, clerk.bp, admin.bp):
         api.register_blueprint(bp)

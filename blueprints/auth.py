@@ -8,11 +8,8 @@ from blueprints.shapes import ProfileOut, StoreOut
 from mall import clock, gates, login, staff, tokens
 from mall.errors import Unauthenticated, WrongAudience
 from mall.guards import pace
+from mall.staff import OFFICE_ROLES, READING_ROLES, TILL_ROLES
 from mall.wechat import WeChat
-
-TILL_ROLES = ("clerk", "manager")
-OFFICE_ROLES = ("admin", "owner")
-READING_ROLES = ("analyst",)
 
 bp = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Log in")
 
@@ -23,7 +20,7 @@ def not_too_fast() -> None:
     pace.check(f"address:{request.remote_addr}", pace.LOG_IN)
 
 
-def _token() -> str:
+def token_sent() -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated()
@@ -32,7 +29,7 @@ def _token() -> str:
 
 def shopper_only() -> None:
     """Let shoppers in; g.member_id says who."""
-    token = _token()
+    token = token_sent()
     if not token.startswith(tokens.SHOPPER_PREFIX):
         staff.of_token(token, now=clock.now())
         raise WrongAudience()
@@ -43,21 +40,24 @@ def shopper_only() -> None:
 
 def clerks_only() -> None:
     """Let those in who stand at a store's till; g.staff says who."""
-    _staff()
+    staff_only()
     if g.staff.role not in TILL_ROLES:
         raise WrongAudience()
+    staff.check_ready(g.staff)
 
 
 def admins_only() -> None:
     """Let those in who run the mall; an analyst may look."""
-    _staff()
+    staff_only()
     reads = request.method in ("GET", "HEAD") and g.staff.role in READING_ROLES
     if g.staff.role not in OFFICE_ROLES and not reads:
         raise WrongAudience()
+    staff.check_ready(g.staff)
 
 
-def _staff() -> None:
-    token = _token()
+def staff_only() -> None:
+    """Let staff of any role in; g.staff says who."""
+    token = token_sent()
     if token.startswith(tokens.SHOPPER_PREFIX):
         tokens.shopper_of(token, now=clock.now())
         raise WrongAudience()
@@ -134,7 +134,7 @@ class StaffLogin(Body):
 class StaffSession(Out):
     access_token = fields.String()
     expires_in_s = fields.Integer()
-    role = fields.String(validate=validate.OneOf(["clerk", "manager", "admin", "analyst", "owner"]))
+    role = fields.String(validate=validate.OneOf(staff.ROLES))
     store = fields.Nested(StoreOut, allow_none=True)
 
 
@@ -145,6 +145,5 @@ class StaffSession(Out):
 @bp.alt_response(401, "UNAUTHORIZED")
 @bp.doc(security=[])
 def log_in_as_staff(body: dict, *, key):
-    """Log in at a till or in the console."""
-    username, password = body["username"], body["password"]
-    return reply(staff.log_in(username=username, password=password, key=key, now=clock.now()))
+    """Log in at a till or in the console; with `otp` where a second factor is enrolled."""
+    return reply(staff.log_in(**body, key=key, now=clock.now()))

@@ -21,7 +21,10 @@ from models.base import insert, table_of
 PURPOSE = "audit"
 FIRST = "0" * 64  # stands before the first entry
 READ_AT_ONCE = 500
-SECRET = ("password", "password_hash", "token_hash", "code_hmac", "nonce", "otp", "secret")
+SECRET = (
+    *("password", "password_hash", "token_hash", "code_hmac", "nonce"),
+    *("otp", "secret", "otpauth_uri"),
+)
 PERSONAL = ("phone", "contact_phone", "id_number")
 CHAIN, HEAD = table_of(AuditEntry), table_of(AuditHead)
 

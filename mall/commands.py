@@ -94,9 +94,7 @@ def import_purchases(path: str, dry_run: bool, open_stores: bool) -> None:
 @staff_group.command("hire")
 @click.argument("username")
 @click.option("--name", required=True)
-@click.option(
-    "--role", type=click.Choice(["clerk", "manager", "admin", "analyst", "owner"]), required=True
-)
+@click.option("--role", type=click.Choice(staff.ROLES), required=True)
 @click.option("--store", "store_code", help="The store's code, for a clerk or manager.")
 @click.password_option()
 def hire(username: str, name: str, role: str, store_code: str | None, password: str) -> None:

@@ -82,6 +82,8 @@ BOUNDS: dict[str, Bounds] = {
     "birthday_bundles": Bounds("bundles' codes by tier", _are_bundles),
     "birthday_window": one_of("day", "week", "month"),
     "vouchers_at_any_store": YES_OR_NO,
+    "admin_idle_minutes": whole(5, 720),
+    "second_factor_required": YES_OR_NO,
     "undo_window_minutes": whole(0, LONGEST_UNDO_MINUTES),
     "review_min_chars": whole(0, 200),
     "profile_fields": Bounds("each once of " + ", ".join(members.PROFILE_FIELDS), _are_fields),

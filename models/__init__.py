@@ -29,7 +29,7 @@ from models.referrals import CodeImage, Referral, ReferralRule, ReferralStep
 from models.reviews import Review
 from models.rewards import LimitCounter, Reward, StockMove
 from models.shop import CheckInLadder, CheckInRule, SettingChange, ShopSetting, Store
-from models.staff import Failure, Staff, StaffSession
+from models.staff import Failure, SecondFactor, Staff, StaffSession
 from models.store_stocks import StoreMove, StoreStock
 from models.tasks import Task, TaskClaim, TaskMark, TaskVersion
 from models.tier_rules import (
@@ -103,6 +103,7 @@ __all__ = [
     "RemindedLot",
     "Review",
     "Reward",
+    "SecondFactor",
     "SettingChange",
     "ShopSetting",
     "Sighting",

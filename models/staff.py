@@ -28,6 +28,7 @@ class Staff(Model):
     role: Mapped[str] = mapped_column(sa.String(8))
     store_id: Mapped[int | None] = mapped_column(sa.ForeignKey("stores.id"))
     active: Mapped[bool] = mapped_column(default=True)
+    must_change_password: Mapped[bool] = mapped_column(server_default=sa.false())
     created_at: Mapped[datetime]
 
 
@@ -40,6 +41,19 @@ class StaffSession(Model):
     staff_id: Mapped[int] = mapped_column(sa.ForeignKey("staff.id"), index=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]  # to the minute
+
+
+class SecondFactor(Model):
+    """The sealed secret of somebody's authenticator app, and the last step whose code they used."""
+
+    __tablename__ = "second_factors"
+
+    staff_id: Mapped[int] = mapped_column(sa.ForeignKey("staff.id"), primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    begun_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    last_step: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
 
 
 class Failure(Model):

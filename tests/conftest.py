@@ -13,6 +13,7 @@ from flask_migrate import upgrade
 from app import create_app
 from mall import clock, shop, staff
 from mall.guards.client import client as redis_client
+from mall.staff import passwords
 from models import Store, db
 from models.base import insert
 from tests import servers
@@ -163,10 +164,10 @@ def hired(stores: dict[str, int]) -> dict[str, int]:
 @pytest.fixture(scope="session", autouse=True)
 def quick_hasher() -> Iterator[None]:
     """Argon2 with its smallest cost: the suite hires hundreds."""
-    kept = staff._hasher
-    staff._hasher = staff.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    kept = passwords.hasher
+    passwords.hasher = passwords.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     yield
-    staff._hasher = kept
+    passwords.hasher = kept
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Makers: fixtures whose arguments are only what matters to a test."""
 
+import base64
 import itertools
 import json
 import secrets
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from flask import Flask
 
 from mall import clock, expiry_policies, members, points, referrals, rewards, shop
@@ -106,3 +109,10 @@ def invitations_pay(**changes: Any) -> int:
 @pytest.fixture
 def tune(app: Flask):
     return shop.tune
+
+
+def otp(secret: str, off_s: int = 0) -> str:
+    """The code that an authenticator app shows for a secret, now or some seconds from now."""
+    raw = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    at = int(clock.now().timestamp()) + off_s
+    return TOTP(raw, 6, SHA1(), 30, enforce_key_length=False).generate(at).decode()

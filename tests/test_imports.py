@@ -14,13 +14,12 @@ LAYERS = ("app", "blueprints", "mall", "models")
 LEVELS = (  # left never imports right, and neighbours in a level never import each other
     ("errors", "clock", "keys", "settings", "aside"),
     ("atomic", "gathering", "guards", "tokens", "wechat"),
-    ("events", "idempotency", "job_runs", "metrics", "audit"),
+    ("events", "idempotency", "job_runs", "metrics", "audit", "shop"),
     (
         "members",
         "stores",
         "store_stock",
         "staff",
-        "shop",
         "tiers",
         "codes",
         "code_images",

@@ -24,6 +24,7 @@ from blueprints.admin import (
     reviews,
     rewards,
     settings,
+    staff,
     tasks,
     tiers,
 )
@@ -58,5 +59,6 @@ for child in (
     channels,
     jobs,
     audit,
+    staff,
 ):
     bp.register_blueprint(child.bp)

@@ -1,6 +1,13 @@
 """Who may not log in or ask: staff, members, and what WeChat says of them."""
 
-from mall.errors.families import Forbidden, Malformed, TooMany, Unauthenticated, Unavailable
+from mall.errors.families import (
+    Forbidden,
+    Malformed,
+    Refused,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 
 
 class WrongAudience(Forbidden):
@@ -53,3 +60,88 @@ class WeChatUnavailable(Unavailable):
         "微信服务暂不可用，请稍后再试",
         "WeChat does not answer right now.",
     )
+
+
+class OtpNeeded(Unauthenticated):
+    code, zh, en = "otp_needed", "请输入动态验证码", "Please enter the code of your app."
+
+
+class OtpWrong(Unauthenticated):
+    code, zh, en = (
+        "otp_wrong",
+        "动态验证码不正确或已使用",
+        "That code is wrong or was used already.",
+    )
+
+
+class PasswordWrong(Refused):
+    code, zh, en = "password_wrong", "密码不正确", "That is not your password."
+
+
+class PasswordWeak(Refused):
+    code = "password_weak"
+    zh = "新密码至少 {min_characters} 位，不能包含用户名，也不能与旧密码相同"
+    en = (
+        "A new password needs {min_characters} characters or more, "
+        "without the user name, and not the old one."
+    )
+
+
+class PasswordChangeNeeded(Forbidden):
+    code, zh, en = (
+        "password_change_needed",
+        "请先修改初始密码",
+        "Please change your first password before you go on.",
+    )
+
+
+class SecondFactorMissing(Forbidden):
+    code, zh, en = (
+        "second_factor_missing",
+        "请先绑定动态验证码",
+        "Please set up a second factor before you go on.",
+    )
+
+
+class SecondFactorEnrolled(Refused):
+    code, zh, en = (
+        "second_factor_enrolled",
+        "已绑定动态验证码",
+        "A second factor is set up already.",
+    )
+
+
+class SecondFactorNotBegun(Refused):
+    code, zh, en = (
+        "second_factor_not_begun",
+        "尚未开始绑定动态验证码",
+        "No second factor has been set up yet.",
+    )
+
+
+class SecondFactorNeeded(Refused):
+    code, zh, en = (
+        "second_factor_needed",
+        "本店要求使用动态验证码，不能解绑",
+        "The shop requires a second factor, it can't be removed.",
+    )
+
+
+class NotYourself(Forbidden):
+    code, zh, en = (
+        "not_yourself",
+        "不能更改自己的角色或权限，请由其他人操作",
+        "Nobody changes their own role or rights; ask somebody else.",
+    )
+
+
+class OwnersOnly(Forbidden):
+    code, zh, en = (
+        "owners_only",
+        "只有店主可以设置或更改管理员",
+        "Only an owner can make or change those who run the mall.",
+    )
+
+
+class StoreMissing(Refused):
+    code, zh, en = "store_missing", "店员和店长必须属于一家门店", "This role needs a store."

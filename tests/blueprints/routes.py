@@ -22,6 +22,8 @@ REWARD = {
     "tier_prices": {"gold": 1},
 }
 
+PASSWORDS = {"password": "p", "new_password": "another long one"}
+HIRED = {"username": "new", "name": "小王", "role": "analyst", "password": "a longer word"}
 ROLLING = {"kind": "rolling", "lasts": 12, "unit": "month", "round_up_to": "month"}
 BILL = {"member_id": 1, "receipt_no": "R1", "bill_fen": 10**9}
 PAYS = {"rate_points": 100, "rate_fen": 100, "max_percent": 30, "step_points": 100}
@@ -112,6 +114,20 @@ class Call(NamedTuple):
 CALLS = (
     Call("POST", "/auth/wechat", "nobody", {"code": "user-x"}, keyed=False),
     Call("POST", "/auth/staff", "nobody", {"username": "u", "password": "p"}, keyed=False),
+    Call("POST", "/auth/me/password", "clerk", PASSWORDS, keyed=False),
+    Call("POST", "/auth/me/second-factor", "clerk", {"password": "p"}, keyed=False),
+    Call("POST", "/auth/me/second-factor/confirmation", "clerk", {"otp": "000000"}, keyed=False),
+    Call(
+        "POST",
+        "/auth/me/second-factor/removal",
+        "clerk",
+        {"password": "p", "otp": "000000"},
+        keyed=False,
+    ),
+    Call("POST", "/admin/staff", "owner", HIRED),
+    Call("PATCH", "/admin/staff/999", "owner", {"name": "小王"}, keyed=False),
+    Call("POST", "/admin/staff/999/password-reset", "owner", {}),
+    Call("POST", "/admin/staff/999/second-factor-removal", "owner", {}),
     Call("PATCH", "/me", "shopper", {"nickname": "小明"}, keyed=False),
     Call("POST", "/me/phone", "shopper", {"code": "phone-13800000001"}),
     Call("POST", "/me/checkins", "shopper", {}, keyed=False),

@@ -7,15 +7,20 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from mall import clock, idempotency, shop
+from mall import clock, idempotency, shop, staff
 from models import Alarm, IdempotencyKey, Member, Redemption, Referral, db
 from tests.blueprints.routes import CALLS, FILES, REWARD, TASK, TEMPLATE
-from tests.makers import grant
+from tests.conftest import PASSWORD
+from tests.makers import grant, otp
 from tests.mall.books import by_hand
 
 KEYLESS = {  # the contract's own list: auth/*, check-ins, scans and imports
     "POST /auth/wechat",
     "POST /auth/staff",
+    "POST /auth/me/password",
+    "POST /auth/me/second-factor",
+    "POST /auth/me/second-factor/confirmation",
+    "POST /auth/me/second-factor/removal",
     "POST /me/checkins",
     "POST /clerk/scans",
     "POST /admin/imports/members",
@@ -39,6 +44,49 @@ class Scenario:
     def staff_log_in(self):
         body = {"username": "clerk-a", "password": "a long password"}
         return self.anybody, "/auth/staff", body, {**body, "otp": "1"}
+
+    def changed_password(self):
+        body = {"password": PASSWORD, "new_password": "quite another one"}
+        return (
+            self.as_staff("manager-a"),
+            "/auth/me/password",
+            body,
+            {**body, "new_password": "xyz"},
+        )
+
+    def begun_second_factor(self):
+        body = {"password": PASSWORD}
+        return self.as_staff("clerk-b"), "/auth/me/second-factor", body, {"password": "p"}
+
+    def confirmed_second_factor(self):
+        clerk = self.as_staff("analyst")
+        begun = clerk.post("/auth/me/second-factor", {"password": PASSWORD}).json
+        body = {"otp": otp(begun["secret"])}
+        return clerk, "/auth/me/second-factor/confirmation", body, {"otp": "1"}
+
+    def removed_second_factor(self):
+        who = {"username": "careful", "name": "小李", "role": "analyst", "store_id": None}
+        staff.hire(**who, password=PASSWORD, now=clock.now())
+        clerk = self.as_staff("careful")
+        secret = clerk.post("/auth/me/second-factor", {"password": PASSWORD}).json["secret"]
+        clerk.post("/auth/me/second-factor/confirmation", {"otp": otp(secret, -30)})
+        body = {"password": PASSWORD, "otp": otp(secret)}
+        return clerk, "/auth/me/second-factor/removal", body, {**body, "otp": "1"}
+
+    def hired(self):
+        body = {"username": "new", "name": "小王", "role": "analyst"}
+        return self.shop["admin"], "/admin/staff", body, {**body, "name": "小李"}
+
+    def _new(self, username):
+        body = {"username": username, "name": "小王", "role": "analyst"}
+        return self.shop["admin"].post("/admin/staff", body).json["id"]
+
+    def reset_password(self):
+        return self.shop["admin"], f"/admin/staff/{self._new('forgetful')}/password-reset", {}, None
+
+    def lost_phone(self):
+        path = f"/admin/staff/{self._new('unlucky')}/second-factor-removal"
+        return self.shop["admin"], path, {}, None
 
     def phone(self):
         body = {"code": "phone-13800000001"}

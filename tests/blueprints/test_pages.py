@@ -17,6 +17,7 @@ LISTS = {
     "/rewards": "shopper",
     "/rewards/4/stores": "shopper",
     "/admin/audit": "admin",
+    "/admin/staff": "admin",
     "/admin/rewards": "admin",
     "/admin/rewards/4/store-moves": "admin",
     "/admin/redemptions": "admin",

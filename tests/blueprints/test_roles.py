@@ -11,6 +11,7 @@ SHOPPER = {"shopper"}
 TILL = {"clerk", "manager"}
 OFFICE = {"admin", "owner"}
 READING = OFFICE | {"analyst"}
+STAFF = TILL | READING
 
 ALLOWED = {
     "GET /": ALL,
@@ -24,6 +25,13 @@ ALLOWED = {
     "GET /api/openapi.json": ALL,
     "POST /api/v1/auth/wechat": ALL,
     "POST /api/v1/auth/staff": ALL,
+    "GET /api/v1/auth/me": STAFF,
+    "POST /api/v1/auth/me/password": STAFF,
+    "POST /api/v1/auth/me/second-factor": STAFF,
+    "POST /api/v1/auth/me/second-factor/confirmation": STAFF,
+    "POST /api/v1/auth/me/second-factor/removal": STAFF,
+    "DELETE /api/v1/auth/me/session": STAFF,
+    "DELETE /api/v1/auth/me/sessions": STAFF,
     "POST /api/v1/touches": ALL,
     "GET /api/v1/wxacodes/<string(length=8):invite_code>.png": ALL,
     "GET /api/v1/me": SHOPPER,
@@ -60,6 +68,11 @@ ALLOWED = {
     "POST /api/v1/admin/points-campaigns/<id:campaign_id>/review": OFFICE,
     "GET /api/v1/clerk/actions": TILL,
     "POST /api/v1/clerk/actions/<id:action_id>/undo": TILL,
+    "GET /api/v1/admin/staff": OFFICE,
+    "POST /api/v1/admin/staff": OFFICE,
+    "PATCH /api/v1/admin/staff/<id:staff_id>": OFFICE,
+    "POST /api/v1/admin/staff/<id:staff_id>/password-reset": OFFICE,
+    "POST /api/v1/admin/staff/<id:staff_id>/second-factor-removal": OFFICE,
     "GET /api/v1/admin/audit": OFFICE,
     "GET /api/v1/admin/audit/verification": OFFICE,
     "GET /api/v1/admin/rewards": READING,
@@ -181,7 +194,9 @@ def routes(app: Flask) -> dict[str, str]:
         assert built is not None
         for method in rule.methods - {"HEAD", "OPTIONS"}:
             found[f"{method} {rule.rule}"] = built[1]
-    return found
+    return dict(
+        sorted(found.items(), key=lambda each: each[0].endswith("/me/session"))
+    )  # log-out last
 
 
 def test_every_route_says_here_who_may_call_it(app):

@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mall import staff
+from mall.staff import passwords
 from tests import servers
 from tests.stepper.faults import Fault
 from tests.stepper.play import Ground, Played, ground, play_point, play_seed, points
@@ -112,7 +112,7 @@ def by_points(on: Ground) -> Iterator[Named]:
 
 def main() -> None:
     asked = _parser().parse_args()
-    staff._hasher = staff.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    passwords.hasher = passwords.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with grounds(asked.database) as make:
         if asked.seed is not None or asked.point:
             _replay(make(), asked)
