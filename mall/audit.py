@@ -25,7 +25,10 @@ SECRET = (
     *("password", "password_hash", "token_hash", "code_hmac", "nonce"),
     *("otp", "secret", "otpauth_uri"),
 )
-PERSONAL = ("phone", "contact_phone", "id_number")
+NUMBERS = ("phone", "contact_phone", "id_number")
+# Of members nothing that names them: the chain is only added to, and they may ask to be forgotten.
+PERSONAL = ("nickname", "birthday", "city", "openid", "unionid", "external_id")
+SEALED = ("sealed", "phone_sealed", "phone_hash", "phone_match")
 CHAIN, HEAD = table_of(AuditEntry), table_of(AuditHead)
 
 
@@ -73,13 +76,19 @@ def note(act: Act, *, now: datetime) -> int:
 
 
 def plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Values as JSON can hold them: no secrets, and of phone numbers only the ends."""
+    """Values as JSON can hold them: no secrets, and of phone numbers only the ends, of members no names."""
     if values is None:
         return None
-    return {name: _plain(name, value) for name, value in values.items() if name not in SECRET}
+    return {
+        name: _plain(name, value) for name, value in values.items() if name not in SECRET + SEALED
+    }
 
 
 def _plain(name: str, value: Any) -> Any:
+    if name in PERSONAL and value:
+        return "****"
+    if name in NUMBERS and isinstance(value, str):
+        return masked(value)
     if isinstance(value, Mapping):
         return plain(value)
     if isinstance(value, list | tuple):
@@ -88,8 +97,6 @@ def _plain(name: str, value: Any) -> Any:
         return clock.rfc3339(value)
     if isinstance(value, date):
         return value.isoformat()
-    if name in PERSONAL and isinstance(value, str):
-        return masked(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return str(value)

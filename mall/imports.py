@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import sqlalchemy as sa
 
-from mall import clock, members, purchases, stores, tiers
+from mall import clock, members, phones, purchases, stores, tiers
 from mall.atomic import atomic
 from mall.errors import Malformed
 from mall.purchases import Receipt
@@ -186,13 +186,13 @@ def _with_own_phones(
     people: dict[str, tuple[int, dict[str, Any]]], report: Report
 ) -> dict[str, dict[str, Any]]:
     """Those whose phone is nobody else's, neither in the shop nor earlier in the file."""
-    phones = [person["phone"] for _, person in people.values() if person["phone"]]
-    query = sa.select(Member.phone, Member.external_id).where(Member.phone.in_(phones))
+    hashes = [person["phone_hash"] for _, person in people.values() if person["phone_hash"]]
+    query = sa.select(Member.phone_hash, Member.external_id).where(Member.phone_hash.in_(hashes))
     with atomic() as transaction:
-        taken = {row.phone: row.external_id for row in transaction.execute(query)}
+        taken = {row.phone_hash: row.external_id for row in transaction.execute(query)}
     accepted = {}
     for external_id, (line, person) in people.items():
-        phone = person["phone"]
+        phone = person["phone_hash"]
         if phone and taken.get(phone, report.phones.get(phone, external_id)) != external_id:
             report.refuse(line, "手机号已属于其他会员")
             continue
@@ -203,7 +203,7 @@ def _with_own_phones(
 
 
 def _update_members(people: list[dict[str, Any]], report: Report) -> None:
-    columns = ("nickname", "phone", "phone_tail", "gender", "city")
+    columns = ("nickname", "phone_hash", "gender", "city")
     table, unsaid = table_of(Member), {"gender": "unknown"}
     with atomic() as transaction:
         for person in people:
@@ -219,7 +219,7 @@ def _update_members(people: list[dict[str, Any]], report: Report) -> None:
                         table.c.external_id == person["external_id"],
                         sa.or_(*[table.c[n].is_distinct_from(v) for n, v in filled.items()]),
                     )
-                    .values(**filled)
+                    .values(**filled, **_number_of(person, filled))
                 ).rowcount
                 if filled
                 else 0
@@ -228,9 +228,16 @@ def _update_members(people: list[dict[str, Any]], report: Report) -> None:
             report.known += 1 - changed
 
 
+def _number_of(person: dict[str, Any], filled: dict[str, Any]) -> dict[str, Any]:
+    """The other columns of a phone number: a sealed one is another each time it is sealed."""
+    if "phone_hash" not in filled:
+        return {}
+    return {name: person[name] for name in phones.COLUMNS if name != "phone_hash"}
+
+
 def _person(row: dict[str, str], now: datetime) -> dict[str, Any]:
     written = row.get("phone") or None
-    phone = members.normal_phone(written) if written and PHONE.fullmatch(written) else written
+    phone = phones.normal(written) if written and PHONE.fullmatch(written) else written
     if phone and not (phone.isascii() and phone.isdecimal() and 5 <= len(phone) <= 15):
         raise _Wrong("手机号应为 5 至 15 位数字")
     gender = row.get("gender") or "unknown"
@@ -239,8 +246,7 @@ def _person(row: dict[str, str], now: datetime) -> dict[str, Any]:
     return {
         "external_id": _text(row, "external_id", 64),
         "nickname": _text(row, "nickname", 64, needed=False),
-        "phone": phone,
-        "phone_tail": phone[-4:] if phone else None,
+        **phones.columns(phone),
         "gender": gender,
         "birthday": _birthday(row["birthday"], now) if row.get("birthday") else None,
         "city": _text(row, "city", 64, needed=False),

@@ -15,6 +15,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from mall import (
+    addresses,
     benefits,
     campaigns,
     checkins,
@@ -25,6 +26,7 @@ from mall import (
     idempotency,
     ledger,
     packs,
+    phones,
     points,
     reactions,
     redemptions,
@@ -161,6 +163,11 @@ def prune() -> int:
     return _until_done(lambda: idempotency.prune(now=now))
 
 
+def seal_personal() -> int:
+    """Seal phone numbers and addresses that a version before this one left in the clear."""
+    return phones.seal_all() + addresses.seal_all()
+
+
 JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "drain-events": (drain_events, timedelta(seconds=EVERY_S)),
     "keep-gates": (keep_gates, timedelta(seconds=GATES_EVERY_S)),
@@ -179,6 +186,7 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "apply-tier-rules": (apply_tier_rules, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-benefits": (expire_benefits, timedelta(seconds=EXPIRE_EVERY_S)),
     "forget-marks": (forget_marks, crontab(hour="3", minute="40")),
+    "seal-personal": (seal_personal, crontab(hour="3", minute="50")),
     "watch-clocks": (watch_clocks, timedelta(seconds=EXPIRE_EVERY_S)),
     "prune": (prune, crontab(minute="35")),
 }

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from mall import phones
 from mall.atomic import atomic, read
 from mall.errors import NotFound, PhoneTaken
 from mall.events import Joined, record_many
@@ -16,9 +17,7 @@ from models.base import insert
 
 CARD_PREFIX = "88"
 CARD_DIGITS = 12
-PHONE_DIGITS = 11  # of a mobile phone in China
 PROFILE_FIELDS = ("nickname", "gender", "birthday", "phone", "city")  # what can count as complete
-COUNTRY_PREFIXES = ("0086", "86")
 INVITE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # no 0 O 1 I L: read aloud and typed
 INVITE_LENGTH = 8
 JOIN_TRIES = 5
@@ -155,27 +154,6 @@ def find(member_id: int) -> Member:
     return member
 
 
-def normal_phone(text: str) -> str:
-    """A phone number in its one spelling: digits alone, a Chinese mobile without its country."""
-    digits = "".join(each for each in text if each.isdecimal())
-    for prefix in COUNTRY_PREFIXES:
-        if digits.startswith(prefix) and len(digits) == len(prefix) + PHONE_DIGITS:
-            return digits[len(prefix) :]
-    return digits
-
-
-def spellings(phone: str) -> list[str]:
-    """A number in its one spelling, and in those that older rows may have."""
-    return [phone, *(f"{prefix}{phone}" for prefix in ("86", "0086", "+86"))]
-
-
-def mask_phone(phone: str | None) -> str | None:
-    """A phone number with only its ends to be seen; of a short one, less."""
-    if phone is None:
-        return None
-    return f"{phone[:3]}****{phone[-4:]}" if len(phone) >= PHONE_DIGITS else f"****{phone[-2:]}"
-
-
 def mask_nickname(nickname: str) -> str:
     """A friend's name as others may see it: its first character."""
     return f"{nickname[0]}**" if nickname else "**"
@@ -185,15 +163,13 @@ def bind_phone(member_id: int, phone: str) -> None:
     """Give a member a phone number that somebody vouched for; nobody else may have it."""
     with atomic() as transaction:
         taken = transaction.execute(
-            sa.select(Member.id).where(Member.phone == phone, Member.id != member_id)
+            sa.select(Member.id).where(phones.is_any_of([phone]), Member.id != member_id)
         ).first()
         if taken is not None:
             raise PhoneTaken()
         try:
             transaction.execute(
-                sa.update(Member)
-                .where(Member.id == member_id)
-                .values(phone=phone, phone_tail=phone[-4:])
+                sa.update(Member).where(Member.id == member_id).values(**phones.columns(phone))
             )
         except IntegrityError:  # another took it between the look and the change
             raise PhoneTaken() from None

@@ -6,11 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, shop
+from mall import clock, phones, shop
 from mall.atomic import atomic
 from mall.errors import BirthdayFixed, NotFound
 from mall.events import ProfileChanged, record
-from mall.members import mask_phone
 from models import Member, ProfileChange, db
 from models.base import insert
 
@@ -25,7 +24,7 @@ def view(member: Member) -> dict[str, Any]:
         "nickname": member.nickname,
         "gender": member.gender,
         "birthday": member.birthday.isoformat() if member.birthday else None,
-        "phone_masked": mask_phone(member.phone),
+        "phone_masked": phones.masked(member),
         "city": member.city,
         "joined_at": clock.rfc3339(member.joined_at),
         "completeness_percent": completeness_percent(member),
@@ -35,8 +34,12 @@ def view(member: Member) -> dict[str, Any]:
 def completeness_percent(member: Member) -> int:
     """How much of what the shop asks for is filled in; all of it where it asks for nothing."""
     asked: list[str] = shop.setting("profile_fields")
-    filled = sum(getattr(member, name) not in BLANK for name in asked)
+    filled = sum(_is_filled(member, name) for name in asked)
     return filled * 100 // len(asked) if asked else 100
+
+
+def _is_filled(member: Member, name: str) -> bool:
+    return phones.has(member) if name == "phone" else getattr(member, name) not in BLANK
 
 
 def change(member_id: int, changes: Mapping[str, Any], *, now: datetime) -> Member:

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, codes, members, points, tokens, vouchers
+from mall import clock, codes, members, phones, points, tokens, vouchers
 from mall.atomic import atomic
 from mall.errors import CodeInvalid, NotFound
 from mall.idempotency import Answer, Key
@@ -61,7 +61,7 @@ def _member(member_id: int, clerk: Staff, now: datetime) -> dict[str, Any]:
         "member": {
             "id": member.id,
             "nickname": member.nickname,
-            "phone_masked": members.mask_phone(member.phone),
+            "phone_masked": phones.masked(member),
             "tier": {"code": tier.code, "name": tier.name},
             "points": account.balance_points - points.due_points(member_id, now=now),
             "usable_vouchers": [

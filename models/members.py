@@ -15,6 +15,7 @@ class Member(Model):
     __table_args__ = (
         sa.UniqueConstraint("appid", "openid", name="uq_members_openid"),
         sa.CheckConstraint("gender IN ('unknown', 'male', 'female')", name="gender"),
+        sa.Index("ix_members_phone_hash", "phone_hash", unique=True),
         sa.Index("ix_members_phone_tail", "phone_tail"),
         sa.Index("ix_members_nickname", "nickname"),
     )
@@ -29,7 +30,10 @@ class Member(Model):
     nickname: Mapped[str] = mapped_column(sa.String(64), default="")
     gender: Mapped[str] = mapped_column(sa.String(8), default="unknown")
     birthday: Mapped[date | None]
-    phone: Mapped[str | None] = mapped_column(sa.String(20), unique=True)
+    phone: Mapped[str | None] = mapped_column(sa.String(20), unique=True)  # of older versions
+    phone_sealed: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
+    phone_hash: Mapped[str | None] = mapped_column(sa.String(64))
+    phone_match: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     phone_tail: Mapped[str | None] = mapped_column(sa.String(4))
     city: Mapped[str] = mapped_column(sa.String(64), default="")
     channel_code: Mapped[str | None] = mapped_column(sa.String(32))

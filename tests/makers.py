@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from flask import Flask
 
-from mall import clock, expiry_policies, members, points, referrals, rewards, shop
+from mall import clock, expiry_policies, members, phones, points, referrals, rewards, shop
 from mall.idempotency import Key
 from mall.points import Cause
 from models import ReferralRule, Reward, db
@@ -43,6 +43,8 @@ def a_member(app: Flask):
     def make(*, points: int = 0, **columns: Any) -> int:
         number = next(_count)
         person = {"appid": "wxtest", "openid": f"o-made-{number}", **columns}
+        if "phone" in columns:
+            person |= phones.columns(columns["phone"])
         joined = members.join_many([person], tier_code="base", now=clock.now())
         member_id = next(iter(joined.values()))
         if points:

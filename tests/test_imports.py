@@ -15,8 +15,10 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
     ("errors", "clock", "keys", "settings", "aside"),
     ("atomic", "gathering", "guards", "tokens", "wechat"),
     ("events", "idempotency", "job_runs", "metrics", "audit", "shop"),
+    ("phones",),
     (
         "members",
+        "addresses",
         "stores",
         "store_stock",
         "staff",

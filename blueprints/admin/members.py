@@ -9,7 +9,7 @@ from blueprints.contract import Blueprint, Out, moment
 from blueprints.entries import EntryOut, explained
 from blueprints.pages import PageArgs, page, page_of
 from blueprints.shapes import AssetsOut, MarkOut, OwnVoucherOut, ProfileOut, TierOut
-from mall import assets, checkins, clock, members, points, profiles, vouchers
+from mall import assets, checkins, clock, members, phones, points, profiles, vouchers
 from models import Account, LedgerEntry, Lot, Member, Merge, Purchase, Referral, Tier, Voucher, db
 
 RECENT = 20
@@ -83,7 +83,7 @@ def row(member: Member) -> dict[str, Any]:
         "id": member.id,
         "card_no": member.card_no,
         "nickname": member.nickname,
-        "phone_masked": members.mask_phone(member.phone),
+        "phone_masked": phones.masked(member),
         "tier": db.session.get_one(Tier, account.tier_code),
         "points": account.balance_points - points.due_points(member.id, now=clock.now()),
         "growth_value": account.growth_value,
@@ -101,8 +101,7 @@ def list_members(args: dict):
         starts = Member.nickname.startswith(sought, autoescape=True)
         named = [Member.card_no == sought, Member.external_id == sought, starts]
         if sought.isdecimal() and len(sought) >= 4:
-            tail = Member.phone.endswith(sought, autoescape=True)
-            named.append((Member.phone_tail == sought[-4:]) & tail)
+            named.append(Member.id.in_(phones.ending_in(sought)))
         holders = (
             sa.select(members.held_by()).select_from(Member).outerjoin(Merge, members.merged())
         )

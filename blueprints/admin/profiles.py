@@ -4,16 +4,11 @@ from flask import g
 from marshmallow import ValidationError, fields, validates_schema
 
 from blueprints.audited import audited
-from blueprints.contract import (
-    Blueprint,
-    Out,
-    moment,
-    text,
-)
+from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
 from blueprints.pages import PageArgs, page, page_of
 from blueprints.shapes import ProfileOut
 from blueprints.shopper.members import ProfileBody
-from mall import clock, profiles
+from mall import clock, phones, profiles
 from models import Member, ProfileChange
 
 bp = Blueprint("admin-profiles", __name__, description="Profiles and their history")
@@ -36,6 +31,26 @@ def correct_profile(body: dict, member_id: int):
     """Correct a member's profile; also a birthday, which its owner can set only once."""
     reason, now = body.pop("reason"), clock.now()
     return profiles.view(profiles.correct(member_id, body, reason, staff_id=g.staff.id, now=now))
+
+
+class PhoneViewBody(Body):
+    reason = text(1, 40, required=True)
+
+
+class PhoneViewOut(Out):
+    id = fields.Integer()
+    phone = fields.String(allow_none=True)
+    reason = fields.String()
+
+
+@bp.post("/members/<id:member_id>/phone-views")
+@idempotent(sealed=True)
+@audited("member.view_phone")
+@bp.arguments(PhoneViewBody())
+@bp.response(200, PhoneViewOut())
+def view_phone(body: dict, member_id: int, *, key):
+    """Show a member's whole phone number for a reason; who looked is in the audit log."""
+    return reply(phones.show(member_id, body["reason"], key=key, now=clock.now()))
 
 
 class ProfileChangeOut(Out):

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 
 import sqlalchemy as sa
+from flask import g
 from marshmallow import fields, validate
 
 from blueprints.audited import audited
@@ -18,7 +19,8 @@ from blueprints.contract import (
     text,
 )
 from blueprints.pages import PageArgs, page, page_of
-from mall import clock, redemptions
+from mall import addresses, clock, redemptions
+from mall.staff import OFFICE_ROLES
 from models import Redemption
 
 STATES = ["issued", "shipped", "used", "cancelled", "expired"]
@@ -62,7 +64,15 @@ def list_redemptions(args: dict):
     if "day" in args:
         began, ended = _bounds(args["day"])
         query = query.where(Redemption.created_at >= began, Redemption.created_at < ended)
-    return page(query, Redemption.id, redemptions.office_view, args)
+    return page(query, Redemption.id, _view, args)
+
+
+def _view(redemption: Redemption) -> dict:
+    """With the address for who may send a parcel; who only looks sees where it goes."""
+    view = redemptions.office_view(redemption)
+    if g.staff.role in OFFICE_ROLES:
+        return view
+    return {**view, "address": addresses.masked(view["address"])}
 
 
 def _bounds(day: date) -> tuple[datetime, datetime]:
@@ -76,7 +86,7 @@ class ParcelBody(Body):
 
 
 @bp.post("/redemptions/<id:redemption_id>/shipment")
-@idempotent
+@idempotent(sealed=True)
 @audited("redemption.ship", Redemption)
 @bp.arguments(ParcelBody())
 @bp.response(200, OfficeRedemptionOut())

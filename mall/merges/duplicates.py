@@ -6,14 +6,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall.atomic import read
-from mall.members import PHONE_DIGITS
 from models import Member, Merge
 
 SAME_PHONE, SAME_PERSON = "same_phone", "same_name_and_birthday"
 MAX_TWINS = 20  # shown of one group
-_number = sa.func.substr(Member.phone, sa.func.length(Member.phone) - PHONE_DIGITS + 1)
 KEYS: dict[str, tuple[Sequence[Any], Any]] = {  # what is the same, of whom
-    SAME_PHONE: ([_number], sa.func.length(Member.phone) >= PHONE_DIGITS),
+    SAME_PHONE: ([Member.phone_match], Member.phone_match.is_not(None)),
     SAME_PERSON: (
         [Member.nickname, Member.birthday],
         (Member.nickname != "") & Member.birthday.is_not(None),

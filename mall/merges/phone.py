@@ -4,7 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from mall import members, profiles
+from mall import members, phones, profiles
 from mall.atomic import atomic
 from mall.errors import MallError, PhoneTaken
 from mall.events import ProfileChanged, record
@@ -23,7 +23,7 @@ def bind_phone(member_id: int, phone: str, *, key: Key, now: datetime) -> Answer
     """
     with atomic():
         key.claim(now=now)
-        phone = members.normal_phone(phone)
+        phone = phones.normal(phone)
         twin = _unclaimed(phone, member_id)
         if twin is not None:
             try:
@@ -34,7 +34,7 @@ def bind_phone(member_id: int, phone: str, *, key: Key, now: datetime) -> Answer
         members.bind_phone(member_id, phone)
         member = db.session.get_one(Member, member_id, populate_existing=True)
         record(ProfileChanged(member_id, profiles.completeness_percent(member)), now=now)
-        return key.store(200, {"phone_masked": members.mask_phone(phone)})
+        return key.store(200, {"phone_masked": phones.mask(phone)})
 
 
 def _unclaimed(phone: str, member_id: int) -> int | None:
@@ -43,7 +43,7 @@ def _unclaimed(phone: str, member_id: int) -> int | None:
         sa.select(Member.id)
         .join(Account, Account.member_id == Member.id)
         .where(
-            Member.phone.in_(members.spellings(phone)),
+            phones.is_any_of(phones.spellings(phone)),
             Member.id != member_id,
             Member.openid.is_(None),
             Account.state == "open",
@@ -57,5 +57,5 @@ def _let_go(member_id: int) -> None:
     """The number of somebody who is no member by themselves any more is free."""
     with atomic() as transaction:
         transaction.execute(
-            sa.update(Member).where(Member.id == member_id).values(phone=None, phone_tail=None)
+            sa.update(Member).where(Member.id == member_id).values(**phones.columns(None))
         )

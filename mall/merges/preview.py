@@ -20,7 +20,7 @@ from models import (
     Voucher,
 )
 
-PROFILE = ("nickname", "gender", "birthday", "city", "phone", "external_id")
+PROFILE = ("nickname", "gender", "birthday", "city", "phone_match", "external_id")
 BLANK = (None, "", "unknown")
 COUNTED: dict[str, Any] = {
     "purchases": Purchase,
@@ -118,4 +118,5 @@ def _differs(from_id: int, into_id: int) -> list[str]:
     columns = [getattr(Member, name) for name in PROFILE]
     rows = read(sa.select(*columns).where(Member.id.in_([from_id, into_id])))
     pairs = {name: {getattr(row, name) for row in rows} - set(BLANK) for name in PROFILE}
-    return [name for name, values in pairs.items() if len(values) > 1]
+    names = [name for name, values in pairs.items() if len(values) > 1]
+    return ["phone" if name == "phone_match" else name for name in names]

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import benefits, checkins, points, tasks, tiers
+from mall import benefits, checkins, phones, points, tasks, tiers
 from mall.atomic import Contended, atomic
 from mall.errors import AccountFrozen, MemberClosed
 from mall.events import Merged, record
@@ -129,8 +129,8 @@ def _join_profiles(from_id: int, into_id: int) -> None:
             for name in FILLED
             if target[name] in BLANK and source[name] not in BLANK
         }
-        for names in (IDENTITY, ("phone", "phone_tail"), ("external_id",)):
-            if target[names[1 if len(names) == 3 else 0]] is None:
+        for names in (IDENTITY, phones.COLUMNS, ("external_id",)):
+            if all(target[name] is None for name in names if name != "appid"):
                 filled |= {name: source[name] for name in names}
         kept = set(filled) - set(FILLED)
         if kept:  # of what there can be one: it leaves the one before the other has it

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mall import clock, gates, idempotency, limits, points, rewards, tiers, vouchers
+from mall import addresses, clock, gates, idempotency, limits, points, rewards, tiers, vouchers
 from mall.atomic import atomic
 from mall.errors import (
     MallError,
@@ -245,7 +245,7 @@ def _row(ticket: Ticket, now: datetime) -> dict[str, Any]:
         "period": ticket.period,
         "state": "issued",
         "store_id": request.store_id,
-        "address": request.address,
+        "address": addresses.seal(request.address),
         "created_at": now,
     }
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock
+from mall import addresses, clock
 from mall.atomic import atomic
 from mall.errors import AlreadyCancelled, NotDelivered, NotFound
 from mall.events import RedemptionShipped, record
@@ -19,10 +19,11 @@ def office_view(redemption: Redemption) -> dict[str, Any]:
         name: getattr(redemption, name) for name in ("created_at", "cancelled_at", "shipped_at")
     }
     same = ("id", "member_id", "reward_id", "quantity", "points_paid", "state", "store_id")
-    also = ("address", "carrier", "tracking_no")
+    also = ("carrier", "tracking_no")
     return {
         **{name: getattr(redemption, name) for name in same + also},
         **{name: clock.rfc3339(at) if at else None for name, at in moments.items()},
+        "address": addresses.opened(redemption.address),
         "title": db.session.get_one(Reward, redemption.reward_id).title,
     }
 

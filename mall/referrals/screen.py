@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from mall import members
 from mall.atomic import atomic
 from mall.events import Referred, record_many
 from mall.referrals.states import OPEN, Open
@@ -88,13 +87,13 @@ def _devices(member_ids: Collection[int]) -> dict[int, set[str]]:
 
 
 def _phones(member_ids: Collection[int]) -> dict[int, str]:
-    """Phone numbers in their one spelling: older rows have others."""
-    query = sa.select(Member.id, Member.phone).where(
-        Member.id.in_(sorted(member_ids)), Member.phone.is_not(None)
+    """What phone numbers hash to, alike for all spellings of one."""
+    query = sa.select(Member.id, Member.phone_match).where(
+        Member.id.in_(sorted(member_ids)), Member.phone_match.is_not(None)
     )
     with atomic() as transaction:
         rows = transaction.execute(query).all()
-    return {row.id: members.normal_phone(row.phone) for row in rows}
+    return {row.id: row.phone_match for row in rows}
 
 
 def _elders(member_ids: Collection[int]) -> dict[int, list[int]]:

@@ -16,6 +16,7 @@ from mall.staff.roles import OFFICE_ROLES, READING_ROLES, ROLES, TILL_ROLES
 from mall.staff.second_factor import begin as begin_second_factor
 from mall.staff.second_factor import confirm as confirm_second_factor
 from mall.staff.second_factor import remove as remove_own_second_factor
+from mall.staff.second_factor import reseal as reseal_second_factors
 from mall.staff.sessions import SESSION_LASTS, end, end_all, of_token
 from mall.staff.standing import check_ready, own_view, store_of
 
@@ -43,6 +44,7 @@ __all__ = [
     "own_view",
     "remove_own_second_factor",
     "remove_second_factor",
+    "reseal_second_factors",
     "reset_password",
     "roster",
     "store_of",

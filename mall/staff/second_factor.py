@@ -93,6 +93,18 @@ def forget(staff_id: int) -> None:
         transaction.execute(sa.delete(_table).where(_table.c.staff_id == staff_id))
 
 
+def reseal() -> int:
+    """Seal every secret with the ring's signing key; answers how many."""
+    with atomic() as transaction:
+        rows = transaction.execute(sa.select(_table).with_for_update()).all()
+        opened = [(row.staff_id, keys.unseal(PURPOSE, row.sealed)) for row in rows]
+        for staff_id, secret in opened:
+            if secret is not None:
+                mine = sa.update(_table).where(_table.c.staff_id == staff_id)
+                transaction.execute(mine.values(sealed=keys.seal(PURPOSE, secret)))
+    return sum(secret is not None for _, secret in opened)
+
+
 def _guess(staff_id: int, otp: str, *, now: datetime, confirmed: bool) -> None:
     """Raise OtpWrong for a wrong code, which counts like a wrong password."""
     subject = db.session.get_one(Staff, staff_id).username.lower()

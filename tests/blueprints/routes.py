@@ -114,13 +114,13 @@ class Call(NamedTuple):
 CALLS = (
     Call("POST", "/auth/wechat", "nobody", {"code": "user-x"}, keyed=False),
     Call("POST", "/auth/staff", "nobody", {"username": "u", "password": "p"}, keyed=False),
-    Call("POST", "/auth/me/password", "clerk", PASSWORDS, keyed=False),
-    Call("POST", "/auth/me/second-factor", "clerk", {"password": "p"}, keyed=False),
-    Call("POST", "/auth/me/second-factor/confirmation", "clerk", {"otp": "000000"}, keyed=False),
+    Call("POST", "/auth/me/password", "manager", PASSWORDS, keyed=False),
+    Call("POST", "/auth/me/second-factor", "manager", {"password": "p"}, keyed=False),
+    Call("POST", "/auth/me/second-factor/confirmation", "manager", {"otp": "000000"}, keyed=False),
     Call(
         "POST",
         "/auth/me/second-factor/removal",
-        "clerk",
+        "manager",
         {"password": "p", "otp": "000000"},
         keyed=False,
     ),
@@ -167,6 +167,7 @@ CALLS = (
         {"carrier": "顺丰", "tracking_no": "SF1"},
     ),
     Call("POST", "/admin/members/1/points-adjustments", "admin", {"points": 1, "reason": "补偿"}),
+    Call("POST", "/admin/members/1/phone-views", "admin", {"reason": "回访"}),
     Call("PATCH", "/admin/members/1", "admin", {"city": "上海", "reason": "更正"}, keyed=False),
     Call(
         "POST",

@@ -73,6 +73,10 @@ class Scenario:
         body = {"password": PASSWORD, "otp": otp(secret)}
         return clerk, "/auth/me/second-factor/removal", body, {**body, "otp": "1"}
 
+    def seen_phone(self):
+        path = f"/admin/members/{self.shop['shopper'].id}/phone-views"
+        return self.shop["admin"], path, {"reason": "回访"}, {"reason": "核实"}
+
     def hired(self):
         body = {"username": "new", "name": "小王", "role": "analyst"}
         return self.shop["admin"], "/admin/staff", body, {**body, "name": "小李"}

@@ -89,6 +89,7 @@ ALLOWED = {
     "GET /api/v1/admin/members/<id:member_id>": READING,
     "POST /api/v1/admin/members/<id:member_id>/points-adjustments": OFFICE,
     "PATCH /api/v1/admin/members/<id:member_id>": OFFICE,
+    "POST /api/v1/admin/members/<id:member_id>/phone-views": OFFICE,
     "GET /api/v1/admin/members/<id:member_id>/profile-changes": READING,
     "GET /api/v1/admin/members/duplicates": READING,
     "GET /api/v1/admin/members/<id:member_id>/merge": READING,

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import clock, ledger, points
+from mall import clock, ledger, phones, points
 from mall.atomic import atomic
 from mall.guards import stock
 from mall.idempotency import Answer, Key
@@ -20,6 +20,7 @@ from models import (
     LimitCounter,
     Lot,
     LotUse,
+    Member,
     Redemption,
     Reward,
     Staff,
@@ -158,3 +159,9 @@ def give(
 def spend(member_id: int, amount: int, name: str, *, now: datetime | None = None) -> int:
     with book_of(member_id, now=now) as book:
         return book.spend(member_id, amount, a_cause(name, "redeem"))
+
+
+def numbers() -> list[str | None]:
+    """The phone numbers of all members, in the order of their ids."""
+    found = rows(Member.phone, Member.phone_sealed, order=Member.id)
+    return [phones.of({"phone": plain, "phone_sealed": sealed}) for plain, sealed in found]

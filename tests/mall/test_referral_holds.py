@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from mall import jobs, merges, referrals
+from mall import jobs, merges, phones, referrals
 from mall.errors import AlreadyReviewed, NotFound
 from models import Account, Member, PendingGrant, Referral, Sighting, Touch
 from tests.makers import a_key, invitations_pay
@@ -56,8 +56,8 @@ def test_a_device_the_inviter_uses_only_later_is_seen_before_anything_is_paid(to
 def test_the_inviters_phone_in_another_spelling_is_theirs(town):
     inviter = town.join()
     friend = town.join(by=inviter)
-    by_hand(sa.update(Member).where(Member.id == inviter).values(phone="8613800000001"))
-    by_hand(sa.update(Member).where(Member.id == friend).values(phone="13800000001"))
+    by_hand(sa.update(Member).where(Member.id == inviter).values(**phones.columns("8613800000001")))
+    by_hand(sa.update(Member).where(Member.id == friend).values(**phones.columns("13800000001")))
 
     town.buy(friend)
 

@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_step", sa.BigInteger(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(
-            ["staff_id"], ["staff.id"], name=op.f("fk_second_factors_staff_id_staff")
+            ["staff_id"], ["staff.id"], name=op.f("fk_second_factors_staff_id")
         ),
         sa.PrimaryKeyConstraint("staff_id", name=op.f("pk_second_factors")),
     )

@@ -83,15 +83,18 @@ def test_what_was_refused_or_asked_again_is_not_noted_twice(admin, log):
 
 
 @pytest.mark.covers("K7")
-def test_of_a_members_phone_only_the_ends_are_in_it(admin, as_shopper, log):
+def test_nothing_that_names_a_member_is_in_it(admin, as_shopper, log):
     shopper = as_shopper("one")
     shopper.post("/me/phone", {"code": "phone-13812345678"})
+    shopper.patch("/me", {"nickname": "小满满", "birthday": "1990-02-03"})
 
     admin.patch(f"/admin/members/{shopper.id}", {"city": "上海", "reason": "更正"})
 
     (corrected,) = log(action="member.correct")
-    assert corrected["after"]["phone"] == "138****5678"
-    assert (corrected["before"]["city"], corrected["after"]["city"]) == ("", "上海")
+    assert (corrected["before"]["city"], corrected["after"]["city"]) == ("", "****")
+    assert corrected["after"]["nickname"] == "****" and corrected["after"]["gender"] == "unknown"
+    for told in ("小满满", "1990", "上海", "1381", "openid-one", "phone_sealed", "phone_hash"):
+        assert told not in str(corrected)
 
 
 def test_an_import_is_noted_with_what_came_of_it(admin, log):
