@@ -10,8 +10,17 @@ from flask import Flask, Response, abort, current_app, jsonify, request, send_fr
 from marshmallow import ValidationError, fields, validates_schema
 
 from blueprints.auth import wechat
-from blueprints.contract import MAX_BODY_BYTES, Blueprint, Body, Out, idempotent, reply, text
-from mall import channels, clock, code_images, login, members, referrals, touches
+from blueprints.contract import (
+    MAX_BODY_BYTES,
+    Blueprint,
+    Body,
+    Out,
+    idempotent,
+    moment,
+    reply,
+    text,
+)
+from mall import channels, clock, code_images, login, members, privacy, referrals, touches
 from mall.errors import NotFound
 from mall.guards import pace
 from mall.guards.client import reachable
@@ -32,6 +41,30 @@ def invitation_picture(invite_code: str):
         raise NotFound()
     png = code_images.of_invitation(invite_code, wechat=wechat(), now=clock.now())
     return Response(png, mimetype="image/png", headers={"Cache-Control": f"max-age={A_DAY_S}"})
+
+
+class PolicySeenOut(Out):
+    kind = fields.String()
+    version = fields.Integer()
+    title_zh = fields.String()
+    body_zh = fields.String()
+    title_en = fields.String()
+    body_en = fields.String()
+    published_at = moment()
+
+
+class PoliciesOut(Out):
+    items = fields.List(fields.Nested(PolicySeenOut))
+    next_cursor = fields.String(allow_none=True)
+
+
+@bp.get("/policies")
+@bp.response(200, PoliciesOut())
+@bp.doc(security=[])
+def list_policies_in_force():
+    """The shop's policies as they are in force, to be read before anybody joins."""
+    items = [privacy.policy_view(each) for each in privacy.in_force()]
+    return {"items": items, "next_cursor": None}
 
 
 class TouchBody(Body):

@@ -31,6 +31,7 @@ KINDS = {
     "referral_join_welcome": ("受邀入会", "Joined by an invitation"),
     "referral_step": ("邀请好友达标", "So many friends invited"),
     "campaign": ("活动赠送", "Given by the shop"),
+    "closure": ("账号注销", "The account was closed"),
     "merge_out": ("并入另一会员", "Became part of another membership"),
     "merge_in": ("会员合并转入", "From a membership merged into this one"),
     "task": ("完成任务", "A task was done"),

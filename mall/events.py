@@ -32,6 +32,13 @@ class Referred(Fact):
 
 
 @dataclass(frozen=True)
+class Closed(Fact):
+    """An account was closed for good."""
+
+    kind = "closed"
+
+
+@dataclass(frozen=True)
 class CheckedIn(Fact):
     kind = "checked_in"
     day: str

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mall import clock, points, shop
-from mall.atomic import atomic
+from mall.atomic import atomic, read
 from mall.errors import HoldEnded, NotFound
 from mall.idempotency import Answer, Key
 from mall.points import Book, Cause
@@ -79,6 +79,18 @@ def void(hold_id: int, *, actor: str, key: Key, now: datetime) -> Answer:
         _give_back(book, _end(hold_id, "voided", actor=actor, now=now), actor)
         book.write()
         return key.store(200, view(_find(hold_id)))
+
+
+def void_all(member_id: int, *, actor: str, now: datetime) -> int:
+    """Give back everything that is held of a member, in a caller's transaction; answers how many."""
+    with atomic():
+        book = points.open_book([member_id], now=now, lots=True)
+        held = sa.select(Hold.id).where(Hold.member_id == member_id, Hold.state == "held")
+        ids = [row.id for row in read(held.order_by(Hold.id))]
+        for hold_id in ids:
+            _give_back(book, _end(hold_id, "voided", actor=actor, now=now), actor)
+        book.write()
+    return len(ids)
 
 
 def expire_due(*, now: datetime) -> int:

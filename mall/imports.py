@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import sqlalchemy as sa
 
-from mall import clock, members, phones, purchases, stores, tiers
+from mall import clock, closed, members, phones, purchases, stores, tiers
 from mall.atomic import atomic
 from mall.errors import Malformed
 from mall.purchases import Receipt
@@ -174,6 +174,9 @@ def _load_members(chunk: list[Row], report: Report, now: datetime) -> None:
         else:
             report.people.add(person["external_id"])
             people[person["external_id"]] = line, person
+    for external_id in closed.among(people):
+        line, _ = people.pop(external_id)
+        report.refuse(line, "该会员已注销")
     accepted = _with_own_phones(people, report)
     if not accepted:
         return

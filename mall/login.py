@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mall import channels, members, profiles, referrals, tiers, tokens, touches
+from mall import channels, closed, members, profiles, referrals, tiers, tokens, touches
 from mall.atomic import atomic
 from mall.errors import MemberClosed, Unavailable
 from mall.idempotency import Answer, Key
@@ -31,6 +31,8 @@ def log_in(
         key.claim(now=now)
         visitors = touches.marks_of(device=device, openid=identity(who))
         known = members.id_of(appid=who.appid, openid=who.openid)
+        if known is None:
+            closed.check_join(identity(who), now=now)
         joined = None if known else _join(who, visitors, channel_code, now)
         member_id = known or joined or _twin(who)
         state = db.session.scalar(sa.select(Account.state).where(Account.member_id == member_id))

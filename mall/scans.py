@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from mall import clock, codes, members, phones, points, tokens, vouchers
 from mall.atomic import atomic
-from mall.errors import CodeInvalid, NotFound
+from mall.errors import CodeInvalid, MemberClosed, NotFound
 from mall.idempotency import Answer, Key
 from models import Account, Member, Staff, Tier, db
 
@@ -54,6 +54,8 @@ def _member(member_id: int, clerk: Staff, now: datetime) -> dict[str, Any]:
         .where(Member.id == member_id)
     )
     member, account, tier = db.session.execute(query).one()
+    if account.state == "closed":
+        raise MemberClosed()
     usable = db.session.scalars(vouchers.usable(member_id, now=now))
     return {
         **NOTHING,

@@ -40,6 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "profile_fields": ["nickname", "gender", "birthday", "phone", "city"],  # a complete profile
     "review_min_chars": 10,  # how long a review is at least, blanks not counted
     "vouchers_at_any_store": False,  # else one bound to a store is handed over only there
+    "rejoin_after_days": 30,  # who closed their account may join anew after so long
     "admin_idle_minutes": 30,  # after so long unused a session of the console is over
     "second_factor_required": False,  # of all who may enter the console
     "undo_window_minutes": 30,  # how long a clerk can undo what they did; the manager always can

@@ -82,6 +82,7 @@ BOUNDS: dict[str, Bounds] = {
     "birthday_bundles": Bounds("bundles' codes by tier", _are_bundles),
     "birthday_window": one_of("day", "week", "month"),
     "vouchers_at_any_store": YES_OR_NO,
+    "rejoin_after_days": whole(0, LONGEST_DAYS),
     "admin_idle_minutes": whole(5, 720),
     "second_factor_required": YES_OR_NO,
     "undo_window_minutes": whole(0, LONGEST_UNDO_MINUTES),

@@ -9,6 +9,8 @@ from models.bundles import Bundle, GivenBundle
 from models.campaigns import CampaignMember, PointsCampaign
 from models.channels import Channel, ChannelDay
 from models.checkins import CheckIn, MilestonePaid, Outage
+from models.closures import ClosedMark, Closure
+from models.consents import Consent, Policy
 from models.debts import DebtEntry
 from models.earning import EarningCounter, EarningRule
 from models.events import Event, EventReaction, IdempotencyKey, MemberCodeUse
@@ -61,6 +63,9 @@ __all__ = [
     "CheckInLadder",
     "CheckInRule",
     "CodeImage",
+    "ClosedMark",
+    "Closure",
+    "Consent",
     "DebtEntry",
     "EarningCounter",
     "EarningRule",
@@ -93,6 +98,7 @@ __all__ = [
     "PointsCampaign",
     "PointsPayment",
     "PointsReminder",
+    "Policy",
     "ProfileChange",
     "Purchase",
     "Redemption",

@@ -11,7 +11,7 @@ from flask import Flask
 from flask_migrate import upgrade
 
 from app import create_app
-from mall import clock, shop, staff
+from mall import clock, closed, shop, staff
 from mall.guards.client import client as redis_client
 from mall.staff import passwords
 from models import Store, db
@@ -83,6 +83,7 @@ def app(migrated: Flask) -> Iterator[Flask]:
         _empty(Path(migrated.config["DATA_DIR"]))
         redis_client().flushall()
         migrated.extensions.pop("gate_seqs", None)  # emptied on purpose: nothing went back in time
+        closed.forget()
         migrated.config["CLOCK_OFFSET_S"] = 0
         migrated.config["RATE_LIMITS"] = False
         migrated.extensions["wechat"].__init__()

@@ -31,7 +31,7 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "segments",
         "expiry_policies",
     ),
-    ("points", "rewards", "vouchers", "gates", "benefits"),
+    ("points", "rewards", "vouchers", "gates", "benefits", "closed"),
     ("bundles", "earning", "tuning", "payments", "receipts"),
     (
         "checkins",
@@ -51,7 +51,18 @@ LEVELS = (  # left never imports right, and neighbours in a level never import e
         "pickups",
     ),
     ("tasks",),
-    ("login", "scans", "imports", "ledger", "demo", "undo", "merges", "assets", "campaigns"),
+    (
+        "login",
+        "scans",
+        "imports",
+        "ledger",
+        "demo",
+        "undo",
+        "merges",
+        "assets",
+        "campaigns",
+        "privacy",
+    ),
     ("reactions",),
     ("jobs", "commands", "serve"),
 )

@@ -17,6 +17,7 @@ from blueprints.admin import (
     merges,
     messages,
     payments,
+    privacy,
     profiles,
     purchases,
     redemptions,
@@ -60,5 +61,6 @@ for child in (
     jobs,
     audit,
     staff,
+    privacy,
 ):
     bp.register_blueprint(child.bp)

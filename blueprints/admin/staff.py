@@ -91,6 +91,7 @@ def list_staff(args: dict):
 @audited("staff.hire", Staff)
 @bp.arguments(HireBody())
 @bp.response(201, NewPasswordOut())
+@bp.alt_response(404, "NOT_FOUND")
 def hire(body: dict, *, key):
     """Hire somebody. Only an owner hires those who run the mall."""
     return reply(staff.hire_with_key(by=g.staff.id, **body, key=key, now=clock.now()))

@@ -9,6 +9,7 @@ from blueprints.shopper import (
     members,
     messages,
     points,
+    privacy,
     purchases,
     redemptions,
     referrals,
@@ -36,5 +37,6 @@ for child in (
     messages,
     tasks,
     reviews,
+    privacy,
 ):
     bp.register_blueprint(child.bp)

@@ -46,6 +46,8 @@ from mall.errors.payments import (
     StepNotWhole,
 )
 from mall.errors.people import (
+    ClosedLately,
+    ClosureChanged,
     LoginRefused,
     MemberClosed,
     NotYourself,
@@ -56,6 +58,7 @@ from mall.errors.people import (
     PasswordWeak,
     PasswordWrong,
     PhoneCodeInvalid,
+    PolicyUnknown,
     SecondFactorEnrolled,
     SecondFactorMissing,
     SecondFactorNeeded,
@@ -173,6 +176,9 @@ __all__ = [
     "OutageOutsideWindow",
     "PhoneTaken",
     "LoginRefused",
+    "ClosedLately",
+    "ClosureChanged",
+    "PolicyUnknown",
     "NotYourself",
     "OtpNeeded",
     "OtpWrong",

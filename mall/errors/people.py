@@ -30,6 +30,24 @@ class MemberClosed(Forbidden):
     code, zh, en = "member_closed", "该会员账号已注销", "This membership has been closed."
 
 
+class ClosedLately(Forbidden):
+    code = "closed_lately"
+    zh = "该账号已注销，{days} 天后可以重新加入"
+    en = "This account was closed. You can join again in {days} days."
+
+
+class ClosureChanged(Refused):
+    code = "closure_changed"
+    zh = "账户内容已变化，当前有 {points} 积分，请重新确认"
+    en = "What the account holds has changed: {points} points now. Please look again."
+
+
+class PolicyUnknown(Refused):
+    code = "policy_unknown"
+    zh = "该版本的协议已失效，请阅读最新版本"
+    en = "That version is not in force, please read the latest."
+
+
 class WeChatCodeInvalid(Unauthenticated):
     code, zh, en = (
         "wechat_code_invalid",

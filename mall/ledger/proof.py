@@ -26,6 +26,7 @@ SYSTEM_ACCOUNTS = {  # where points of a kind come from or go to; what is not na
     "transfer_in": "transfer",
     "merge_out": "transfer",
     "merge_in": "transfer",
+    "closure": "expiry",
     "hold": "hold",
     "hold_void": "hold",
     "refund": "refund",

@@ -73,6 +73,8 @@ KEPT = (
     "alarms",
     "benefit_entries",
     "balance_settlements",
+    "closures",
+    "consents",
     "debt_entries",
     "growth_entries",
     "ledger_entries",

@@ -12,6 +12,7 @@ from mall.points.promises import (
     promise_again,
     promise_many,
     void_promises,
+    void_promises_to,
 )
 from mall.points.reminders import remind_due
 from mall.points.writing import change_hands
@@ -36,4 +37,5 @@ __all__ = [
     "remind_due",
     "uses_of",
     "void_promises",
+    "void_promises_to",
 ]

@@ -307,6 +307,21 @@ class Book:
         source.held_points, target.held_points = 0, target.held_points + held
         return moved
 
+    def close(self, member_id: int, cause: Cause) -> int:
+        """Let everything on an account go: what is left of its lots, and what it owes.
+
+        Answers the points that went. Nothing may be held any more. The book must hold the lots.
+        """
+        account = self.account(member_id)
+        assert account.held_points == 0, "points are still held"
+        self.expire_due(member_id)
+        if account.debt_points:
+            self._owe(account, -account.debt_points, cause)
+        gone = account.balance_points
+        if gone:
+            self._post(account, -gone, cause, uses=take(account.lots, gone))
+        return gone
+
     def hold(self, member_id: int, points: int) -> None:
         """Count points as held (or, below zero, as no longer held); their entry is apart."""
         account = self.account(member_id)

@@ -193,14 +193,20 @@ def _claim_grants(
 def void_promises(ref_kind: str, ref_id: str) -> int:
     """Let promised points of a cause be nobody's; answers how many. The caller holds the accounts."""
     table = table_of(PendingGrant)
+    return _void(table.c.ref_kind == ref_kind, table.c.ref_id == ref_id)
+
+
+def void_promises_to(member_id: int) -> int:
+    """Let all points promised to a member be nobody's; answers how many."""
+    return _void(table_of(PendingGrant).c.member_id == member_id)
+
+
+def _void(*which: sa.ColumnElement[bool]) -> int:
+    table = table_of(PendingGrant)
     with atomic() as transaction:
         voided = transaction.execute(
             sa.update(table)
-            .where(
-                table.c.ref_kind == ref_kind,
-                table.c.ref_id == ref_id,
-                table.c.state == "pending",
-            )
+            .where(*which, table.c.state == "pending")
             .values(state="voided")
             .returning(table.c.member_id, table.c.points)
         ).all()

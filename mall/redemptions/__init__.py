@@ -1,6 +1,6 @@
 """Redemptions: points traded for rewards, and the trade taken back."""
 
-from mall.redemptions.cancel import cancel, tell_gate
+from mall.redemptions.cancel import cancel, take_back, tell_gate
 from mall.redemptions.door import MAX_QUANTITY
 from mall.redemptions.gate import Request
 from mall.redemptions.redeem import ROUTE, redeem, redeem_many
@@ -17,5 +17,6 @@ __all__ = [
     "redeem_many",
     "redeem_together",
     "ship",
+    "take_back",
     "tell_gate",
 ]

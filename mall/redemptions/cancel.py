@@ -17,8 +17,24 @@ from models import LedgerEntry, Redemption, db
 
 def cancel(member_id: int, redemption_id: int, *, key: Key, now: datetime) -> Answer:
     """Take a trade back: the points return to their lots, the units to the shelf."""
-    with atomic() as transaction:
+    with atomic():
         key.claim(now=now)
+        trade, balance = take_back(member_id, redemption_id, now=now)
+        return key.store(
+            200,
+            {
+                "id": trade.id,
+                "state": "cancelled",
+                "points_returned": trade.points_paid,
+                "balance_after": balance,
+                "grace_days": shop.setting("give_back_grace_days"),
+            },
+        )
+
+
+def take_back(member_id: int, redemption_id: int, *, now: datetime) -> tuple[Redemption, int]:
+    """Cancel inside a caller's transaction; answers the trade and the balance after."""
+    with atomic() as transaction:
         book = points.open_book([member_id], now=now, lots=True)
         trade = _own(member_id, redemption_id)
         limits.give_back(member_id, trade.reward_id, trade.period, trade.quantity)
@@ -30,16 +46,7 @@ def cancel(member_id: int, redemption_id: int, *, key: Key, now: datetime) -> An
         )
         record(fact, now=now)
         transaction.after_commit(lambda: tell_gate(fact))
-        return key.store(
-            200,
-            {
-                "id": trade.id,
-                "state": "cancelled",
-                "points_returned": trade.points_paid,
-                "balance_after": balance,
-                "grace_days": shop.setting("give_back_grace_days"),
-            },
-        )
+    return trade, balance
 
 
 def _own(member_id: int, redemption_id: int) -> Redemption:

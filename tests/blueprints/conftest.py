@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from mall import bundles, clock, points
 from mall.atomic import atomic
 from mall.bundles import Gift
-from tests.blueprints.routes import TASK
+from tests.blueprints.routes import POLICY, TASK
 from tests.caller import Caller
 from tests.makers import grant
 
@@ -84,6 +84,8 @@ def busy_shop(as_shopper, as_staff, a_reward, redeem) -> dict[str, Any]:
     path = f"/admin/members/{shopper.id}/points-adjustments"
     change = {"points": 100_001, "reason": "补偿"}
     adjustments = [admin.post(path, change).json for _ in range(3)]
+    for _ in range(3):
+        admin.post("/admin/policies", POLICY)
     admin.post("/admin/stores", {"code": "C", "name": "C店"})
     by_store = f"/admin/rewards/{a_reward(units=0, stock_by_store=True).id}"
     for store in admin.get("/admin/stores").json["items"]:

@@ -22,6 +22,13 @@ REWARD = {
     "tier_prices": {"gold": 1},
 }
 
+POLICY = {
+    "kind": "privacy",
+    "title_zh": "隐私政策",
+    "body_zh": "我们只收集必要的信息。",
+    "title_en": "Privacy",
+    "body_en": "We collect what is needed.",
+}
 PASSWORDS = {"password": "p", "new_password": "another long one"}
 HIRED = {"username": "new", "name": "小王", "role": "analyst", "password": "a longer word"}
 ROLLING = {"kind": "rolling", "lasts": 12, "unit": "month", "round_up_to": "month"}
@@ -124,6 +131,9 @@ CALLS = (
         {"password": "p", "otp": "000000"},
         keyed=False,
     ),
+    Call("POST", "/me/consents", "shopper", {"kind": "terms", "version": 1, "granted": True}),
+    Call("POST", "/admin/policies", "admin", POLICY),
+    Call("POST", "/admin/members/999/closure", "admin", {"reason": "书面申请"}),
     Call("POST", "/admin/staff", "owner", HIRED),
     Call("PATCH", "/admin/staff/999", "owner", {"name": "小王"}, keyed=False),
     Call("POST", "/admin/staff/999/password-reset", "owner", {}),
@@ -284,6 +294,7 @@ CALLS = (
     Call("POST", "/admin/channels", "admin", CHANNEL),
     Call("POST", "/admin/channels/999", "admin", {"cost_fen": 1, "owner": "小李"}),
     Call("POST", "/admin/stores", "admin", {"code": "D", "name": "D店"}),
+    Call("POST", "/me/closure", "shopper", {"points": 10**9}),  # the last thing a shopper does
 )
 FILES = (  # POSTs whose body is not JSON
     Call("POST", "/admin/imports/members", "admin", {}, keyed=False),

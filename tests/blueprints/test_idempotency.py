@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from mall import clock, idempotency, shop, staff
 from models import Alarm, IdempotencyKey, Member, Redemption, Referral, db
-from tests.blueprints.routes import CALLS, FILES, REWARD, TASK, TEMPLATE
+from tests.blueprints.routes import CALLS, FILES, POLICY, REWARD, TASK, TEMPLATE
 from tests.conftest import PASSWORD
 from tests.makers import grant, otp
 from tests.mall.books import by_hand
@@ -76,6 +76,21 @@ class Scenario:
     def seen_phone(self):
         path = f"/admin/members/{self.shop['shopper'].id}/phone-views"
         return self.shop["admin"], path, {"reason": "回访"}, {"reason": "核实"}
+
+    def policy(self):
+        return self.shop["admin"], "/admin/policies", POLICY, {**POLICY, "title_zh": "协议"}
+
+    def said(self):
+        version = self.shop["admin"].post("/admin/policies", {**POLICY, "kind": "terms"}).json
+        body = {"kind": "terms", "version": version["version"], "granted": True}
+        return self.shop["shopper"], "/me/consents", body, {**body, "granted": False}
+
+    def closed(self):
+        return self.as_shopper("leaver"), "/me/closure", {"points": 0}, {"points": 1}
+
+    def closed_by_staff(self):
+        path = f"/admin/members/{self.as_shopper('gone').id}/closure"
+        return self.shop["admin"], path, {"reason": "书面申请"}, {"reason": "别的"}
 
     def hired(self):
         body = {"username": "new", "name": "小王", "role": "analyst"}

@@ -71,7 +71,7 @@ PRICES += ("grace_days", "growth_min in /admin/tier-rules", "growth_min in /admi
 PRICES += ("growth_min in /admin/tiers/silver", "points in /admin/tasks/999")
 PRICES += ("points in /admin/referral-rules", "pending_days")
 PRICES += ("cost_fen in /admin/channels", "cost_fen in /admin/channels/999")
-PRICES += ("amount_fen of items",)
+PRICES += ("amount_fen of items", "points in /me/closure")
 SIGNED = (
     "points in /admin/members/1/points-adjustments",
     "quantity in /admin/rewards/1/stock-moves",

@@ -18,6 +18,7 @@ LISTS = {
     "/rewards/4/stores": "shopper",
     "/admin/audit": "admin",
     "/admin/staff": "admin",
+    "/admin/policies": "admin",
     "/admin/rewards": "admin",
     "/admin/rewards/4/store-moves": "admin",
     "/admin/redemptions": "admin",

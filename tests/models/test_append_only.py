@@ -21,7 +21,7 @@ from mall import (
 )
 from mall.purchases import Receipt
 from mall.tiers import Quota
-from models import Member, db
+from models import Consent, Member, db
 from tests.makers import a_key
 from tests.mall.books import ask, balance, book_of, by_hand, clerk, said, spend, wrong
 
@@ -40,6 +40,7 @@ TABLES = (
     "tier_changes",
     "benefit_entries",
     "payment_returns",
+    "consents",
 )
 
 
@@ -65,6 +66,8 @@ def written(a_member, a_reward, stores, hired, tune):
     bill = payments.Bill(stores["A"], who.id, member, "r-1", 10_000)
     payments.pay(bill, 100, key=a_key(route="pay"), now=now)
     audit.note(audit.Act("staff:1", "store.open", "store", "1", after={"code": "A"}), now=now)
+    said_yes = {"member_id": member, "kind": "terms", "version": 1, "granted": True}
+    by_hand(sa.insert(Consent).values(**said_yes, said_at=now))
     spend(member, balance(member), "all that is left")
     refunds.refund(bought, 20_000, clerk=who, key=a_key(route="refund"), now=now)
     tiers.grants.grant(

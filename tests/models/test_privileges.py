@@ -29,6 +29,7 @@ TABLES = (
     "tier_changes",
     "benefit_entries",
     "payment_returns",
+    "consents",
 )
 
 
