@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from .errors import Refusal
 from .tokens import Tokens
+from .users import Users
 
 USER = re.compile(r"sandbox-(\S{1,128})")
 PHONE = re.compile(r"sandbox-phone-(?:([0-9]{1,3})-)?([0-9]{1,15})")
@@ -48,7 +49,7 @@ def token() -> dict[str, Any]:
 @bp.post("/cgi-bin/stable_token")
 def stable_token() -> dict[str, Any]:
     """The same access token until it nears its end."""
-    body = _body()
+    body = body_of()
     _check_app(body, grant="client_credential")
     return _token(_tokens().stable(force=body.get("force_refresh") is True))
 
@@ -58,13 +59,17 @@ def session() -> dict[str, Any]:
     """Who a login code is; the same openid for the same name, a new session key each time."""
     _check_app(request.args, grant="authorization_code")
     code = request.args.get("js_code", "")
-    _raise_if_asked_to(code)
+    raise_if_asked_to(code)
     user = USER.fullmatch(code)
     if not user or PHONE.fullmatch(code):
         raise Refusal(40029 if code else 41008)
+    if _users().used_before(code):
+        raise Refusal(40163)
+    openid = _derived_id("openid", current_app.config["APPID"], user[1])
+    _users().came(openid, user[1])
     return {
         "session_key": base64.b64encode(secrets.token_bytes(16)).decode(),
-        "openid": _derived_id("openid", current_app.config["APPID"], user[1]),
+        "openid": openid,
         "unionid": _derived_id("unionid", user[1]),
     }
 
@@ -72,12 +77,14 @@ def session() -> dict[str, Any]:
 @bp.post("/wxa/business/getuserphonenumber")
 def phone_number() -> dict[str, Any]:
     """The phone number that a code stands for."""
-    _check_token()
-    code = str(_body().get("code", ""))
-    _raise_if_asked_to(code)
+    check_token()
+    code = str(body_of().get("code", ""))
+    raise_if_asked_to(code)
     found = PHONE.fullmatch(code)
     if not found:
         raise Refusal(40029)
+    if _users().used_before(code):
+        raise Refusal(40163)
     country, number = found[1] or "86", found[2]
     info = {
         "phoneNumber": number if country == "86" else f"+{country}{number}",
@@ -91,12 +98,12 @@ def phone_number() -> dict[str, Any]:
 @bp.post("/wxa/getwxacodeunlimit")
 def code_image() -> Response:
     """A picture that leads to a page; a plain QR code, since only WeChat draws its round ones."""
-    _check_token()
-    body = _body()
+    check_token()
+    body = body_of()
     scene, page = body.get("scene", ""), body.get("page", "")
     if not isinstance(scene, str) or not 1 <= len(scene) <= MAX_SCENE_CHARACTERS:
         raise Refusal(40169)
-    _raise_if_asked_to(scene)
+    raise_if_asked_to(scene)
     if not SCENE.fullmatch(scene):
         raise Refusal(40129)
     if not isinstance(page, str) or page.startswith("/") or "?" in page:
@@ -113,7 +120,7 @@ def _draw(scene: str, page: str, width: object) -> bytes:
     return drawn.getvalue()
 
 
-def _body() -> dict[str, Any]:
+def body_of() -> dict[str, Any]:
     body = request.get_json(force=True)
     if not isinstance(body, dict):
         raise Refusal(47001)
@@ -129,12 +136,12 @@ def _check_app(fields: Any, *, grant: str) -> None:
         raise Refusal(40002)
 
 
-def _check_token() -> None:
+def check_token() -> None:
     if errcode := _tokens().judge(request.args.get("access_token", "")):
         raise Refusal(errcode)
 
 
-def _raise_if_asked_to(code: str) -> None:
+def raise_if_asked_to(code: str) -> None:
     if asked := ERROR.fullmatch(code):
         raise Refusal(int(asked[1]))
 
@@ -147,6 +154,11 @@ def _derived_id(*parts: str) -> str:
 
 def _token(issued: tuple[str, int]) -> dict[str, Any]:
     return {"access_token": issued[0], "expires_in": issued[1]}
+
+
+def _users() -> Users:
+    users: Users = current_app.extensions["users"]
+    return users
 
 
 def _tokens() -> Tokens:

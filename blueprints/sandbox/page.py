@@ -12,6 +12,7 @@ from .errors import MEANINGS
 SHOWN_CALLS = 50
 SHOWN_PATH_CHARACTERS = 80
 OWN_PATHS = ("/", "/healthz", "/favicon.ico")
+OWN = "/sandbox/"
 
 bp = Blueprint("page", __name__)
 
@@ -31,6 +32,15 @@ td,th{text-align:left;padding:.1rem 1rem .1rem 0;vertical-align:top}code{backgro
 <tr><td><code>sandbox-error-&lt;错误码&gt;</code><td>返回该错误码；登录、手机号和小程序码的 scene 都认
 <br><span lang="en">answers with that error</span>
 </table>
+<h2>已送达的消息</h2>
+{% if delivered %}<table><tr><th>时间<th>用户<th>模板<th>内容
+{% for each in delivered %}<tr><td>{{ each.at.strftime("%H:%M:%S") }}<td>{{ each.user }}<td>{{ each.template_id }}
+<td>{% for name, value in each.data.items() %}{{ name }}：{{ value.value }}<br>{% endfor %}
+{% endfor %}</table>{% else %}<p>还没有送达任何消息。用户每同意一次，才能送达一条：
+<code>POST /sandbox/consents {"user": "xiaoming", "template_id": "..."}</code></p>{% endif %}
+{% if switches %}<h2>正在故意出错</h2><table><tr><th>接口<th>方式<th>比例
+{% for each in switches %}<tr><td>{{ each.path }}<td>{{ each.how }}<td>{{ each.percent }}%
+{% endfor %}</table>{% endif %}
 <h2>最近的调用</h2>
 {% if calls %}<table><tr><th>时间<th>接口<th>结果
 {% for call in calls %}<tr><td>{{ call.at.strftime("%H:%M:%S") }}<td>{{ call.path }}<td>{{ call.outcome }}
@@ -67,7 +77,7 @@ class Seen:
 @bp.after_app_request
 def remember(response: Response) -> Response:
     """Note the call for the page."""
-    if request.path not in OWN_PATHS:
+    if request.path not in OWN_PATHS and not request.path.startswith(OWN):
         path = request.path[:SHOWN_PATH_CHARACTERS]
         call = Call(datetime.now().astimezone(), path, outcome(response))
         current_app.extensions["seen"].add(call)
@@ -84,7 +94,13 @@ def outcome(response: Response) -> str:
 def page() -> str:
     """What this is, for whoever opens its address."""
     seen: Seen = current_app.extensions["seen"]
-    return render_template_string(PAGE, appid=current_app.config["APPID"], calls=seen.latest())
+    return render_template_string(
+        PAGE,
+        appid=current_app.config["APPID"],
+        calls=seen.latest(),
+        delivered=list(current_app.extensions["users"].delivered),
+        switches=current_app.extensions["misbehaviours"].switches,
+    )
 
 
 @bp.get("/healthz")

@@ -163,3 +163,23 @@ class OwnersOnly(Forbidden):
 
 class StoreMissing(Refused):
     code, zh, en = "store_missing", "店员和店长必须属于一家门店", "This role needs a store."
+
+
+class SubscriptionRefused(Refused):
+    code, zh, en = (
+        "subscription_refused",
+        "用户未订阅或已拒收该消息",
+        "The user has not consented to that message.",
+    )
+
+
+class MessageUnfit(Refused):
+    code, zh, en = ("message_unfit", "该消息无法发送", "That message can't be sent.")
+
+
+class TextUnchecked(Unavailable):
+    code, zh, en = (
+        "text_unchecked",
+        "内容暂时无法审核，请重新进入小程序后再试",
+        "That text can't be checked right now, please come back in a moment.",
+    )

@@ -6,6 +6,7 @@ import time
 import pytest
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
+import mall.breaker
 from mall.guards import breaker, pace, stock, streaks
 from mall.guards.breaker import Breaker, NotAsked
 from mall.guards.client import RedisError, client
@@ -15,7 +16,7 @@ from mall.guards.client import RedisError, client
 def clock_s(monkeypatch):
     """A clock that the test moves."""
     moment = [100.0]
-    monkeypatch.setattr(breaker.time, "monotonic", lambda: moment[0])
+    monkeypatch.setattr(mall.breaker.time, "monotonic", lambda: moment[0])
     return moment
 
 

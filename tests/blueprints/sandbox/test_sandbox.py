@@ -249,3 +249,52 @@ def test_the_page_shows_the_latest_calls_and_no_secret(client, log_in):
 
 def test_its_health_is_plain(client):
     assert client.get("/healthz").json == {"ok": True}
+
+
+# misbehaving
+
+
+def test_a_share_of_calls_misbehaves_the_same_way_each_time():
+    def outcomes():
+        one = create_app(seed=7).test_client()
+        one.post("/sandbox/misbehaviours", json={"how": "error", "errcode": -1, "percent": 30})
+        query = STABLE
+        return [
+            one.get("/cgi-bin/token", query_string=query).json.get("errcode", 0) for _ in range(50)
+        ]
+
+    first = outcomes()
+
+    assert first == outcomes() and 5 < first.count(-1) < 25
+
+
+def test_a_switch_is_for_its_path_and_goes_when_told(client):
+    client.post(
+        "/sandbox/misbehaviours", json={"path": "/cgi-bin/token", "how": "error", "errcode": 45009}
+    )
+
+    assert client.get("/cgi-bin/token", query_string=STABLE).json["errcode"] == 45009
+    assert client.get("/sandbox/misbehaviours").json["struck"] == {"error": 1}
+    client.delete("/sandbox/misbehaviours")
+    assert "access_token" in client.get("/cgi-bin/token", query_string=STABLE).json
+
+
+@pytest.mark.parametrize("body", [{"how": "sing"}, {"how": "cut", "why": 1}, []])
+def test_a_switch_that_means_nothing_is_refused(client, body):
+    assert client.post("/sandbox/misbehaviours", json=body).json["errcode"] == 47001
+
+
+def test_the_page_shows_what_was_delivered_and_what_goes_wrong(client, log_in, post):
+    openid = log_in("sandbox-小明")["openid"]
+    client.post("/sandbox/consents", json={"user": "小明", "template_id": "sandbox-t"})
+    data = {"thing1": {"value": "<b>签到</b>"}}
+    sent = post(
+        "/cgi-bin/message/subscribe/send",
+        {"touser": openid, "template_id": "sandbox-t", "data": data},
+    )
+    client.post("/sandbox/misbehaviours", json={"how": "slow", "percent": 10})
+
+    page = client.get("/").get_data(as_text=True)
+
+    assert sent.json["errcode"] == 0
+    assert "小明" in page and "&lt;b&gt;签到" in page and "<td>slow<td>10%" in page
