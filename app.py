@@ -73,6 +73,7 @@ def _config(read: Settings) -> dict[str, Any]:
         "CLOCK_OFFSET_S": read.clock_offset_s,
         "SANDBOX": read.sandbox,
         "RATE_LIMITS": read.rate_limits,
+        "WEB_WORKERS": read.web_workers,
         "MAX_CONTENT_LENGTH": MAX_BODY_BYTES,
         "DATA_DIR": str(read.data_dir),
         "VERSION": VERSION,

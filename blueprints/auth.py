@@ -3,6 +3,7 @@
 from flask import current_app, g, request
 from marshmallow import fields, validate
 
+from blueprints import paces
 from blueprints.contract import Blueprint, Body, Out, idempotent, reply, text
 from blueprints.shapes import ProfileOut, StoreOut
 from mall import clock, closed, gates, login, staff, tokens
@@ -19,7 +20,7 @@ bp = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Log in"
 @bp.before_request
 def not_too_fast() -> None:
     """Nobody may log in faster than a busy mall behind one address does."""
-    pace.check(f"address:{request.remote_addr}", pace.LOG_IN)
+    paces.check_address(pace.LOG_IN)
 
 
 def token_sent() -> str:
@@ -39,7 +40,7 @@ def shopper_only() -> None:
     if request.endpoint not in OPEN_TO_CLOSED:
         closed.check_session(g.member_id, now=clock.now())
     g.caller = gates.caller_of(g.member_id)
-    pace.check(g.caller, pace.MEMBER)
+    paces.check(g.caller, pace.MEMBER)
 
 
 def clerks_only() -> None:
@@ -67,7 +68,7 @@ def staff_only() -> None:
         raise WrongAudience()
     g.staff = staff.of_token(token, now=clock.now())
     g.caller = f"staff:{g.staff.id}"
-    pace.check(g.caller, pace.STAFF)
+    paces.check(g.caller, pace.STAFF)
 
 
 def wechat() -> WeChat:

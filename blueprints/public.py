@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from flask import Flask, Response, abort, current_app, jsonify, request, send_from_directory
 from marshmallow import ValidationError, fields, validates_schema
 
+from blueprints import paces
 from blueprints.auth import wechat
 from blueprints.contract import (
     MAX_BODY_BYTES,
@@ -97,7 +98,7 @@ class TouchOut(Out):
 @bp.doc(security=[])
 def touch(body: dict, *, key):
     """Note that somebody opened a member's link or a channel's code, before they join."""
-    pace.check(f"address:{request.remote_addr}", pace.LOG_IN)
+    paces.check_address(pace.LOG_IN)
     openid = login.identity(wechat().log_in(body["code"])) if "code" in body else None
     visitors, now = touches.marks_of(device=body.get("device"), openid=openid), clock.now()
     if "invite_code" in body:
@@ -120,6 +121,7 @@ def guard_answers(response: Response) -> Response:
     """Answers of the API are nobody else's to keep, and no answer is to be guessed at."""
     if request.path.startswith("/api/v1") and "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
+    paces.tell(response)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Frame-Options"] = "DENY"

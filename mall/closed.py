@@ -5,9 +5,11 @@ Nothing that names anybody stands here, only what the key ring makes of an ident
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from mall import touches
 from mall.atomic import atomic, read
@@ -41,16 +43,22 @@ def check_session(member_id: int, *, now: datetime) -> None:
     tick = time.monotonic()
     if tick - _lately.looked_at >= LOOKED_EVERY_S:
         _lately.looked_at = tick
-        since = _closures.c.closed_at > now - SHOPPER_LASTS
-        found = read(sa.select(_closures.c.member_id).where(since))
-        _lately.members = frozenset(row.member_id for row in found)
+        with suppress(SQLAlchemyError):  # then whatever is asked for can't be read either
+            _look(now)
     if member_id in _lately.members:
         raise Unauthenticated()
 
 
-def forget() -> None:
-    """Look again at once."""
-    _lately.__init__()  # type: ignore[misc]
+def _look(now: datetime) -> None:
+    since = _closures.c.closed_at > now - SHOPPER_LASTS
+    found = read(sa.select(_closures.c.member_id).where(since))
+    _lately.members = frozenset(row.member_id for row in found)
+
+
+def forget(*, looked: bool = False) -> None:
+    """Know of nobody: look at the next request, or only when the time has come again."""
+    _lately.members = frozenset()
+    _lately.looked_at = time.monotonic() if looked else -LOOKED_EVERY_S
 
 
 def remember(member_id: int) -> None:

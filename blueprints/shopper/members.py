@@ -8,8 +8,10 @@ from marshmallow import ValidationError, fields, validate, validates
 
 from blueprints.auth import wechat
 from blueprints.contract import Blueprint, Body, Out, business_day, idempotent, reply, text
+from blueprints.paces import paced
 from blueprints.shapes import ProfileOut, TierOut
 from mall import clock, codes, members, merges, points, profiles, tiers, vouchers
+from mall.guards import pace
 from models import Account, Lot, Member, Voucher, db
 
 EARLIEST_BIRTHDAY = date(1900, 1, 1)
@@ -53,6 +55,7 @@ class PhoneOut(Out):
 
 
 @bp.post("/me/phone")
+@paced(lambda: pace.PHONE)
 @idempotent
 @bp.arguments(PhoneBody())
 @bp.response(200, PhoneOut())

@@ -18,10 +18,12 @@ from blueprints.contract import (
     text,
     whole,
 )
+from blueprints.paces import paced
 from blueprints.pages import PageArgs, page, page_of
 from blueprints.shapes import OwnVoucherOut
 from mall import clock, redemptions, vouchers
 from mall.errors import NotFound
+from mall.guards import pace
 from mall.redemptions import Request
 from models import Redemption, Reward, Voucher, db
 
@@ -60,6 +62,7 @@ class RedeemedOut(Out):
 
 
 @bp.post("/me/redemptions")
+@paced(lambda: pace.REDEEM)
 @idempotent(reveal=vouchers.reveal, finds=False)
 @bp.arguments(RedeemBody())
 @bp.response(201, RedeemedOut())

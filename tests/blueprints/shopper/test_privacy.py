@@ -1,12 +1,13 @@
 """Personal data: what members agreed to, a copy of all of it, and being forgotten."""
 
 import logging
+import time
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from mall import clock, jobs, ledger, points, privacy, redemptions, shop, vouchers
+from mall import clock, closed, jobs, ledger, points, privacy, redemptions, shop, vouchers
 from mall.atomic import atomic
 from mall.guards.client import client as redis_client
 from mall.points import Cause, Promise
@@ -168,6 +169,17 @@ def test_a_closed_account_is_shut_at_once_and_its_answer_can_be_asked_again(pers
     assert again.data == first.data and again.headers["Idempotent-Replayed"] == "true"
     assert person.get("/me").status_code == 401
     assert code(person.post("/me/closure", {"points": 0})) == (403, "member_closed")
+
+
+def test_another_process_hears_of_it_within_seconds(person, monkeypatch):
+    close(person)
+    closed.forget(looked=True)  # as a process that has just looked
+    assert person.get("/me").status_code == 200
+    assert person.get("/me").json["nickname"] == ""
+    monkeypatch.setattr(closed, "LOOKED_EVERY_S", 5.0)
+    monkeypatch.setattr(closed._lately, "looked_at", time.monotonic() - 5.0)
+
+    assert person.get("/me").status_code == 401
 
 
 def test_who_left_may_join_anew_after_a_while_as_somebody_else(person, anybody, app):
