@@ -1,6 +1,8 @@
 """Changes that staff make are noted in the audit log, with what they changed, in one transaction."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -10,6 +12,7 @@ from flask import g, request
 from mall import audit, clock
 from mall.atomic import atomic, read
 from mall.audit import Act
+from mall.idempotency import Answer, Key
 from models.base import Base, table_of
 
 Row = dict[str, Any] | None
@@ -42,6 +45,52 @@ def audited(action: str, *models: type[Base], apart: bool = False) -> Callable[.
         return told
 
     return decorate
+
+
+def left(action: str) -> Callable[..., Any]:
+    """Write down what a till does, in its transaction, with its answer; a job adds it to the chain.
+
+    The subject is the row that the path names by number, else the `id` of the answer or of the one
+    thing in it. Codes in paths are never written down.
+    """
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def told(*args: Any, key: Key, **kwargs: Any) -> Any:
+            def then(answer: Answer) -> None:
+                said = json.loads(answer.body)
+                if said.get("id", said) is not None:  # a dry run has made nothing
+                    leave(action, said)
+
+            return view(*args, key=replace(key, then=then), **kwargs)
+
+        told.audited = action  # type: ignore[attr-defined]
+        return told
+
+    return decorate
+
+
+def leave(action: str, told: dict[str, Any], *, actor: str = "", subject: object = None) -> None:
+    """Write down an act of whoever calls, or of somebody named."""
+    act = Act(
+        actor=actor or g.caller,
+        action=action,
+        subject_kind=action.partition(".")[0],
+        subject_id=str(_subject(told) if subject is None else subject),
+        after=told,
+        address=request.remote_addr or "",
+    )
+    audit.leave(act, now=clock.now())
+
+
+def _subject(told: dict[str, Any]) -> object:
+    named = _named_by_path()
+    if isinstance(named, int):
+        return named
+    if "id" in told:
+        return told["id"]
+    inside = (value["id"] for value in told.values() if isinstance(value, dict) and "id" in value)
+    return next(inside, "")
 
 
 def _named_by_path() -> Any:

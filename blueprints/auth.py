@@ -4,10 +4,11 @@ from flask import current_app, g, request
 from marshmallow import fields, validate
 
 from blueprints import paces
+from blueprints.audited import leave
 from blueprints.contract import Blueprint, Body, Out, idempotent, reply, text
 from blueprints.shapes import ProfileOut, StoreOut
 from mall import clock, closed, gates, login, staff, tokens
-from mall.errors import Unauthenticated, WrongAudience
+from mall.errors import TooManyLogins, Unauthenticated, WrongAudience
 from mall.guards import pace
 from mall.staff import OFFICE_ROLES, READING_ROLES, TILL_ROLES
 from mall.wechat import WeChat
@@ -151,4 +152,19 @@ class StaffSession(Out):
 @bp.doc(security=[])
 def log_in_as_staff(body: dict, *, key):
     """Log in at a till or in the console; with `otp` where a second factor is enrolled."""
-    return reply(staff.log_in(**body, key=key, now=clock.now()))
+    username = body["username"]
+    try:
+        answer = staff.log_in(**body, key=key, now=clock.now())
+    except (Unauthenticated, TooManyLogins) as refusal:
+        _note_log_in(username, refusal.code)
+        raise
+    _note_log_in(username, None)
+    return reply(answer)
+
+
+def _note_log_in(username: str, refused: str | None) -> None:
+    """Note who came in and who was turned away; a name nobody has may be a password."""
+    who = staff.id_of(username)
+    actor = f"staff:{who}" if who else "unknown"
+    action = "staff.log_in" if refused is None else "staff.log_in_refused"
+    leave(action, {"refused": refused}, actor=actor, subject=who or "")

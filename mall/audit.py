@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from mall import clock, keys
 from mall.atomic import atomic, read
-from models import AuditEntry, AuditHead
+from models import AuditEntry, AuditHead, AuditWaiting
 from models.base import insert, table_of
 
 PURPOSE = "audit"
@@ -23,13 +23,14 @@ FIRST = "0" * 64  # stands before the first entry
 READ_AT_ONCE = 500
 SECRET = (
     *("password", "password_hash", "token_hash", "code_hmac", "nonce"),
-    *("otp", "secret", "otpauth_uri"),
+    *("otp", "secret", "otpauth_uri", "access_token", "scan_token"),
 )
 NUMBERS = ("phone", "contact_phone", "id_number")
 # Of members nothing that names them: the chain is only added to, and they may ask to be forgotten.
-PERSONAL = ("nickname", "birthday", "city", "openid", "unionid", "external_id")
+PERSONAL = ("nickname", "phone_masked", "birthday", "city", "openid", "unionid", "external_id")
 SEALED = ("sealed", "phone_sealed", "phone_hash", "phone_match")
-CHAIN, HEAD = table_of(AuditEntry), table_of(AuditHead)
+CHAIN, HEAD, WAITING = table_of(AuditEntry), table_of(AuditHead), table_of(AuditWaiting)
+COLLECTED_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,33 @@ def note(act: Act, *, now: datetime) -> int:
         transaction.execute(sa.insert(CHAIN).values(**row, tag=tag))
         transaction.execute(sa.update(HEAD).values(seq=row["seq"], tag=tag))
     return int(row["seq"])
+
+
+def leave(act: Act, *, now: datetime) -> None:
+    """Write an act down in its own transaction without waiting for the chain's end; see `collect`."""
+    row = {
+        "at": now,
+        **{name: getattr(act, name) for name in ("actor", "address", "action", "subject_kind")},
+        **{"subject_id": act.subject_id[:64], "after": plain(act.after)},
+    }
+    with atomic() as transaction:
+        transaction.execute(insert(AuditWaiting).values(**row))
+
+
+def collect() -> int:
+    """Add a bounded batch of what was left to the chain, in order; answers how much."""
+    waiting = sa.select(WAITING).order_by(WAITING.c.id).limit(COLLECTED_AT_ONCE)
+    if not read(waiting.with_only_columns(WAITING.c.id).limit(1)):
+        return 0
+    with atomic() as transaction:
+        begin()  # whoever holds the end is alone: nothing is added twice
+        rows = transaction.execute(waiting).all()
+        for row in rows:
+            told = {name: value for name, value in row._mapping.items() if name not in ("id", "at")}
+            note(Act(**told), now=row.at)
+        done = [row.id for row in rows]
+        transaction.execute(sa.delete(WAITING).where(WAITING.c.id.in_(done)))
+    return len(rows)
 
 
 def plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:

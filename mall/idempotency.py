@@ -6,7 +6,7 @@ is stored; a refusal changed nothing and is judged anew.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -57,6 +57,8 @@ class Key:
     fingerprint: str = field(default="", repr=False)
     lease: str | None = None  # the gate's lease of this attempt; a tombstone names one it forbids
     sealed: bool = False  # the answer holds a secret, and is kept encrypted
+    then: Callable[[Answer], None] | None = field(default=None, repr=False, compare=False)
+    """What else is written with the answer, in its transaction."""
 
     def claim(self, *, now: datetime) -> None:
         """Take the key, first thing in the transaction; raises Replayed where a twin was first."""
@@ -224,20 +226,25 @@ def store_many(answers: Sequence[tuple[Key, Answer]]) -> None:
         for key, answer in answers
         if key.text is not None
     ]
-    if not rows:
+    hooks = [(key.then, answer) for key, answer in answers if key.then is not None]
+    if not rows and not hooks:
         return
-    table = table_of(IdempotencyKey)
     with atomic() as transaction:
-        transaction.execute(
-            sa.update(table)
-            .where(
-                table.c.caller == sa.bindparam("of_caller"),
-                table.c.route == sa.bindparam("of_route"),
-                table.c.key == sa.bindparam("of_key"),
-            )
-            .values(state=DONE),
-            rows,
-        )
+        for then, answer in hooks:
+            then(answer)
+        if rows:
+            transaction.execute(_KEEP, rows)
+
+
+_KEEP = (
+    sa.update(_table)
+    .where(
+        _table.c.caller == sa.bindparam("of_caller"),
+        _table.c.route == sa.bindparam("of_route"),
+        _table.c.key == sa.bindparam("of_key"),
+    )
+    .values(state=DONE)
+)
 
 
 def give_up(caller: str, route: str, text: str, *, lease: str, now: datetime) -> bool:

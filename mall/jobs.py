@@ -16,6 +16,7 @@ from flask.cli import AppGroup
 
 from mall import (
     addresses,
+    audit,
     benefits,
     campaigns,
     checkins,
@@ -163,6 +164,11 @@ def prune() -> int:
     return _until_done(lambda: idempotency.prune(now=now))
 
 
+def collect_audit() -> int:
+    """Add what tills did to the audit log's chain."""
+    return _until_done(audit.collect)
+
+
 def seal_personal() -> int:
     """Seal phone numbers and addresses that a version before this one left in the clear."""
     return phones.seal_all() + addresses.seal_all()
@@ -186,6 +192,7 @@ JOBS: dict[str, tuple[Callable[[], int], object]] = {
     "apply-tier-rules": (apply_tier_rules, timedelta(seconds=EXPIRE_EVERY_S)),
     "expire-benefits": (expire_benefits, timedelta(seconds=EXPIRE_EVERY_S)),
     "forget-marks": (forget_marks, crontab(hour="3", minute="40")),
+    "collect-audit": (collect_audit, timedelta(seconds=GATES_EVERY_S)),
     "seal-personal": (seal_personal, crontab(hour="3", minute="50")),
     "watch-clocks": (watch_clocks, timedelta(seconds=EXPIRE_EVERY_S)),
     "prune": (prune, crontab(minute="35")),

@@ -2,7 +2,7 @@
 
 from models.actions import TillAction
 from models.alarms import Alarm, BalanceSettlement
-from models.audit import AuditEntry, AuditHead
+from models.audit import AuditEntry, AuditHead, AuditWaiting
 from models.base import db
 from models.benefits import Benefit, BenefitEntry
 from models.bundles import Bundle, GivenBundle
@@ -52,6 +52,7 @@ __all__ = [
     "Alarm",
     "AuditEntry",
     "AuditHead",
+    "AuditWaiting",
     "BalanceSettlement",
     "Benefit",
     "BenefitEntry",

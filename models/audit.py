@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Json, Model
+from models.base import Id, Json, Model
 
 
 class AuditEntry(Model):
@@ -29,6 +29,24 @@ class AuditEntry(Model):
     after: Mapped[dict[str, Any] | None] = mapped_column(Json)
     key_name: Mapped[str] = mapped_column(sa.String(8))
     tag: Mapped[str] = mapped_column(sa.String(64), unique=True)
+
+
+class AuditWaiting(Model):
+    """An act that is still to be added to the chain, written in the transaction that did it.
+
+    Who is many at once does not wait for the chain's end; a job adds what waits, in order.
+    """
+
+    __tablename__ = "audit_waiting"
+
+    id: Mapped[Id]
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(sa.String(40))
+    address: Mapped[str] = mapped_column(sa.String(64))
+    action: Mapped[str] = mapped_column(sa.String(48))
+    subject_kind: Mapped[str] = mapped_column(sa.String(32))
+    subject_id: Mapped[str] = mapped_column(sa.String(64))
+    after: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
 
 class AuditHead(Model):

@@ -3,6 +3,7 @@
 from flask import g
 from marshmallow import fields, validate
 
+from blueprints.audited import left
 from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
 from blueprints.pages import PageArgs, page, page_of
 from mall import clock, undo
@@ -57,6 +58,7 @@ class UndoBody(Body):
 
 @bp.post("/actions/<id:action_id>/undo")
 @idempotent
+@left("till_action.undo")
 @bp.arguments(UndoBody())
 @bp.response(200, UndoneOut())
 @bp.alt_response(404, "NOT_FOUND")

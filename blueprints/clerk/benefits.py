@@ -3,6 +3,7 @@
 from flask import g
 from marshmallow import ValidationError, fields, validates_schema
 
+from blueprints.audited import left
 from blueprints.contract import Blueprint, Body, Nothing, Out, an_id, idempotent, reply, text
 from blueprints.tier_shapes import BenefitOut, BenefitUseOut, TierPerksOut
 from mall import benefits, clock, members, tiers, tokens
@@ -44,6 +45,7 @@ def list_member_benefits(member_id: int):
 
 @bp.post("/benefits/<string:code>/use")
 @idempotent
+@left("benefit.use")
 @bp.arguments(BenefitUseBody())
 @bp.response(201, BenefitUsedOut())
 @bp.alt_response(404, "NOT_FOUND")
@@ -66,6 +68,7 @@ def show_benefit_use(use_id: int):
 
 @bp.post("/benefit-uses/<id:use_id>/undo")
 @idempotent
+@left("benefit.undo_use")
 @bp.arguments(Nothing())
 @bp.response(200, BenefitUseOut())
 @bp.alt_response(404, "NOT_FOUND")

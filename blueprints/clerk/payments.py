@@ -3,6 +3,7 @@
 from flask import g
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from blueprints.audited import left
 from blueprints.clerk.purchases import _member
 from blueprints.contract import (
     Blueprint,
@@ -55,6 +56,7 @@ class PaymentOut(Out):
 
 @bp.post("/points-payments")
 @idempotent
+@left("points_payment.pay")
 @bp.arguments(PaymentBody())
 @bp.response(201, PaymentOut())
 @bp.alt_response(200, schema=PaymentOut(), description="A dry run: nothing was changed")
@@ -79,6 +81,7 @@ class PaymentBackOut(Out):
 
 @bp.post("/points-payments/<id:payment_id>/cancellation")
 @idempotent
+@left("points_payment.cancel")
 @bp.arguments(Nothing())
 @bp.response(200, PaymentBackOut())
 def cancel_payment(_body: dict, payment_id: int, *, key):

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from flask import g
 from marshmallow import ValidationError, fields, validate, validates, validates_schema
 
+from blueprints.audited import left
 from blueprints.contract import (
     MAX_NUMBER,
     Blueprint,
@@ -85,6 +86,7 @@ class PurchaseOut(Out):
 
 @bp.post("/purchases")
 @idempotent
+@left("purchase.record")
 @bp.arguments(PurchaseBody())
 @bp.response(201, PurchaseOut())
 @bp.alt_response(404, "NOT_FOUND")
@@ -111,6 +113,7 @@ class PickupOut(Out):
 
 @bp.post("/purchases/<id:purchase_id>/pickup")
 @idempotent
+@left("purchase.hand_over")
 @bp.arguments(Nothing())
 @bp.response(200, PickupOut())
 def hand_over_purchase(_body: dict, purchase_id: int, *, key):

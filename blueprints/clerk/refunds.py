@@ -3,6 +3,7 @@
 from flask import g
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from blueprints.audited import left
 from blueprints.clerk.purchases import MAX_ITEMS
 from blueprints.contract import (
     Blueprint,
@@ -54,6 +55,7 @@ class RefundOut(Out):
 
 @bp.post("/purchases/<id:purchase_id>/refunds")
 @idempotent
+@left("purchase.refund")
 @bp.arguments(RefundBody())
 @bp.response(201, RefundOut())
 def refund_purchase(body: dict, purchase_id: int, *, key):

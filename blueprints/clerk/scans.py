@@ -3,6 +3,7 @@
 from flask import g
 from marshmallow import fields, validate
 
+from blueprints.audited import left
 from blueprints.contract import Blueprint, Body, Out, idempotent, moment, reply, text
 from blueprints.shapes import TierOut, VoucherOut
 from mall import clock, scans
@@ -39,6 +40,7 @@ class ScanOut(Out):
 
 @bp.post("/scans")
 @idempotent(required=False, sealed=True)
+@left("scan.show")
 @bp.arguments(ScanBody())
 @bp.response(200, ScanOut())
 @bp.alt_response(404, "NOT_FOUND")

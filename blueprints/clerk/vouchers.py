@@ -3,6 +3,7 @@
 from flask import g
 from marshmallow import fields
 
+from blueprints.audited import left
 from blueprints.contract import Blueprint, Nothing, Out, idempotent, reply
 from blueprints.shapes import VoucherOut
 from mall import clock, vouchers
@@ -22,6 +23,7 @@ class UsedOut(Out):
 
 @bp.post("/vouchers/<string:code>/use")
 @idempotent
+@left("voucher.use")
 @bp.arguments(Nothing(), required=False)
 @bp.response(200, UsedOut())
 def use_voucher(_body: dict, code: str, *, key):

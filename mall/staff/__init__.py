@@ -18,7 +18,7 @@ from mall.staff.second_factor import confirm as confirm_second_factor
 from mall.staff.second_factor import remove as remove_own_second_factor
 from mall.staff.second_factor import reseal as reseal_second_factors
 from mall.staff.sessions import SESSION_LASTS, end, end_all, of_token
-from mall.staff.standing import check_ready, own_view, store_of
+from mall.staff.standing import check_ready, id_of, own_view, store_of
 
 __all__ = [
     "CODE_WINDOW",
@@ -39,6 +39,7 @@ __all__ = [
     "failures",
     "hire",
     "hire_with_key",
+    "id_of",
     "log_in",
     "of_token",
     "own_view",

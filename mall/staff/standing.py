@@ -16,6 +16,11 @@ from models.base import table_of
 _factors = table_of(SecondFactor)
 
 
+def id_of(username: str) -> int | None:
+    found = db.session.scalar(sa.select(Staff.id).where(Staff.username == username))
+    return None if found is None else int(found)
+
+
 def store_of(member: Staff) -> Store | None:
     return None if member.store_id is None else db.session.get(Store, member.store_id)
 
